@@ -23,6 +23,12 @@ SUMMARIES = {
     "ingest": "Read a source (InfographicVQA, DocVQA, your own JSONL, ...) into a workspace.",
     "words": "Take the words of every page: OCR files, PDF text layer, or RapidOCR.",
     "validate": "Check boxes, answers and tables; stable codes, exit 1 on findings.",
+    "propose": "Propose evidence boxes from the words of the pages.",
+    "evaluate-proposals": "Score any annotator's boxes against the gold, by source and kind.",
+    "label-studio": "Make tasks, push them, pull and import the annotators' work.",
+    "agreement": "Measure how far the annotators agree: alpha, F1, words, statuses.",
+    "adjudicate": "Decide the evidence from all annotations, a policy and manual decisions.",
+    "report": "One HTML page: progress, agreement, disputed questions, findings.",
     "publish": "Write a dataset folder that load_dataset opens without our code.",
     "join": "Attach your own page images to a published dataset, hashes checked.",
     "windows": "Add window labels for a token grid to a published dataset.",
@@ -66,7 +72,7 @@ class LazyGroup(click.Group):
 
 
 def _import_remedy(missing: str | None, point: EntryPoint) -> str:
-    extras = {"torch": "train", "safetensors": "train", "rapidocr": "ocr", "onnxruntime": "ocr"}
+    extras = {"label_studio_sdk": "label-studio", "torch": "train", "safetensors": "train", "rapidocr": "ocr", "onnxruntime": "ocr"}
     if missing in extras:
         return f"Install it: pip install 'pinpoint-data[{extras[missing]}]'"
     package = point.value.split(".", 1)[0]

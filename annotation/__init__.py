@@ -1,0 +1,1 @@
+"""From proposed boxes to defended evidence: proposals, Label Studio, agreement, adjudication, the campaign's report."""

@@ -1,0 +1,166 @@
+"""What each annotator said about each question: the input of agreement, adjudication and the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pinpoint_data.errors import Problem, UsageError
+from pinpoint_data.schema import ROLES, STATUSES
+from pinpoint_data.workspace import Workspace
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+GOLD = "gold:"
+PROPOSAL = "proposal:"
+"""Prefixes of annotators that are no people: the truth that came with a source, and our own proposals."""
+
+DONE = ("evidence", "no_evidence", "unanswerable", "wrong_answer")
+"""Statuses with which an annotator has finished a question; `skipped` and `unfinished` say nothing about it."""
+
+_COLUMNS = (
+    *("question_id", "annotator", "region_id", "page_index", "x0", "y0", "x1", "y1"),
+    *("role", "status", "origin", "lead_time_s", "created_at"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """One annotator's work on one question.
+
+    Attributes:
+        question_id: The question.
+        annotator: Who.
+        status: One of `pinpoint_data.schema.STATUSES`; `unfinished` where there are regions but no verdict.
+        page: (n,) page index of each region, into the question's own pages.
+        xyxy: (n, 4) regions in page pixels.
+        roles: n roles, `answer` or `support`.
+        origins: n origins: `accepted`, `moved`, `new`, or what a source gave.
+        region_ids: n ids, unique inside one judgement.
+        lead_time_s: Seconds spent, where known.
+        created_at: ISO 8601, where known.
+    """
+
+    question_id: str
+    annotator: str
+    status: str
+    page: IntArray
+    xyxy: FloatArray
+    roles: tuple[str, ...]
+    origins: tuple[str, ...]
+    region_ids: tuple[str, ...]
+    lead_time_s: float | None = None
+    created_at: str | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether the annotator came to a verdict."""
+        return self.status in DONE
+
+    @property
+    def marks(self) -> bool:
+        """Whether its regions count as evidence: statuses that deny evidence may still hold prefilled ones."""
+        return self.status == "evidence"
+
+    def on_page(self, page: int) -> FloatArray:
+        """(m, 4) regions on one page of the question."""
+        boxes: FloatArray = self.xyxy[self.page == page]
+        return boxes
+
+
+@dataclass(frozen=True, eq=False)
+class Judgements:
+    """All judgements of a workspace.
+
+    Attributes:
+        by_question: Question id -> its judgements, in the order of the annotators' names.
+        annotators: Everybody who judged anything, sorted.
+        problems: Regions that were left out, and why.
+    """
+
+    by_question: dict[str, list[Judgement]]
+    annotators: tuple[str, ...]
+    problems: list[Problem]
+
+
+def load_judgements(workspace: Workspace, annotators: Sequence[str] = (), *, exclude: Sequence[str] = ()) -> Judgements:
+    """Read the judgements of some annotators.
+
+    Args:
+        workspace: Where the table `annotations` is.
+        annotators: Names or patterns (`label-studio:*`); by default everybody but `gold:*` and `proposal:*`.
+        exclude: Names or patterns to leave out.
+
+    Raises:
+        UsageError: A name or pattern of `annotators` fits nobody.
+    """
+    rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    seen: dict[str, bool] = {}
+    for row in workspace.iter_rows("annotations", columns=_COLUMNS):
+        name = row["annotator"]
+        if name not in seen:
+            seen[name] = _wanted(name, annotators, exclude)
+        if seen[name]:
+            rows.setdefault((row["question_id"], name), []).append(row)
+    for pattern in annotators:
+        if not any(fnmatchcase(name, pattern) for name in seen):
+            raise UsageError(
+                f"no annotation by {pattern!r}", file=workspace.path, remedy=f"annotators: {', '.join(sorted(seen))}"
+            )
+    problems: list[Problem] = []
+    by_question: dict[str, list[Judgement]] = {}
+    for (question_id, name), group in sorted(rows.items()):
+        by_question.setdefault(question_id, []).append(_judgement(question_id, name, group, problems))
+    return Judgements(by_question, tuple(sorted({name for _, name in rows})), problems)
+
+
+def _wanted(name: str, annotators: Sequence[str], exclude: Sequence[str]) -> bool:
+    if any(fnmatchcase(name, pattern) for pattern in exclude):
+        return False
+    if annotators:
+        return any(fnmatchcase(name, pattern) for pattern in annotators)
+    return not name.startswith((GOLD, PROPOSAL))
+
+
+def _judgement(question_id: str, annotator: str, rows: Iterable[dict[str, Any]], problems: list[Problem]) -> Judgement:
+    regions, verdict = [], None
+    for row in rows:
+        if row["region_id"] is None:
+            verdict = row  # the last one holds, as in publication
+        elif (fault := _fault(row)) is None:
+            regions.append(row)
+        else:
+            problems.append(
+                Problem("bad-region", "annotations", f"{question_id} by {annotator}", fault, "run `pinpoint validate`")
+            )
+    status = verdict["status"] if verdict and verdict["status"] in STATUSES else "unfinished"
+    return Judgement(
+        question_id,
+        annotator,
+        status,
+        np.array([row["page_index"] for row in regions], np.int64),
+        np.array([[row[c] for c in ("x0", "y0", "x1", "y1")] for row in regions], np.float64).reshape(-1, 4),
+        tuple(row["role"] for row in regions),
+        tuple(row["origin"] for row in regions),
+        tuple(row["region_id"] for row in regions),
+        verdict["lead_time_s"] if verdict else None,
+        verdict["created_at"] if verdict else None,
+    )
+
+
+def _fault(row: dict[str, Any]) -> str | None:
+    box = [row[name] for name in ("x0", "y0", "x1", "y1")]
+    name = f"region {row['region_id']}"
+    if None in box or not np.isfinite(box).all() or box[0] >= box[2] or box[1] >= box[3]:
+        return f"{name} has no area: {box}"
+    if row["page_index"] is None or row["page_index"] < 0:
+        return f"{name} is on page {row['page_index']}"
+    if row["role"] not in ROLES:
+        return f"{name} has the role {row['role']!r}; expected one of {', '.join(ROLES)}"
+    return None

@@ -1,0 +1,1 @@
+"""The round trip with Label Studio: interface, tasks, server, and the annotators' work back whole."""
