@@ -72,7 +72,7 @@ class LazyGroup(click.Group):
 
 
 def _import_remedy(missing: str | None, point: EntryPoint) -> str:
-    extras = {"label_studio_sdk": "label-studio", "torch": "train", "safetensors": "train", "rapidocr": "ocr", "onnxruntime": "ocr"}
+    extras = {"torch": "train", "safetensors": "train", "rapidocr": "ocr", "onnxruntime": "ocr"}
     if missing in extras:
         return f"Install it: pip install 'pinpoint-data[{extras[missing]}]'"
     package = point.value.split(".", 1)[0]
