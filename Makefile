@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    ?= demo-out
+# Label Studio pins its dependencies tightly: it gets an environment of its own, and the tests find it there.
+LABEL_STUDIO ?= .venv-label-studio
 export HF_HUB_OFFLINE = 1
 
-.PHONY: install demo test check format pictures bench
+.PHONY: install label-studio demo test check format pictures bench campaign
 
 install: $(VENV)/installed
 
@@ -16,11 +18,18 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+label-studio: $(LABEL_STUDIO)/installed
+
+$(LABEL_STUDIO)/installed: Makefile
+	$(PYTHON) -m venv $(LABEL_STUDIO)
+	$(LABEL_STUDIO)/bin/python -m pip install --quiet 'label-studio==1.23.2'
+	touch $@
+
 demo: install
 	$(BIN)/pinpoint demo $(OUT)
 
-test: install
-	$(BIN)/python -m pytest -n auto
+test: install label-studio
+	PINPOINT_LABEL_STUDIO=$(abspath $(LABEL_STUDIO)/bin/label-studio) $(BIN)/python -m pytest -n auto
 
 check: install
 	$(BIN)/ruff check .
@@ -37,6 +46,12 @@ pictures: install
 	rm -rf build/pictures
 	$(BIN)/pinpoint demo build/pictures
 	$(BIN)/python docs/make_pictures.py build/pictures docs/images
+
+# A whole annotation campaign against a real Label Studio: 500 tasks, an upload killed half way, three annotators.
+campaign: install label-studio
+	rm -rf build/campaign
+	PINPOINT_LABEL_STUDIO=$(abspath $(LABEL_STUDIO)/bin/label-studio) \
+	  $(BIN)/python -m tests.e2e.campaign build/campaign --tasks 500
 
 # Every ratio the README quotes; on real pages: benchmarks/real_pages.py DATA OUT.
 bench: install
