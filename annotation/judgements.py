@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pinpoint_data.errors import Problem, UsageError
 from pinpoint_data.schema import ROLES, STATUSES
+from pinpoint_data.tables import iter_part
 from pinpoint_data.workspace import Workspace
 
 FloatArray = NDArray[np.float64]
@@ -24,15 +28,19 @@ PROPOSAL = "proposal:"
 DONE = ("evidence", "no_evidence", "unanswerable", "wrong_answer")
 """Statuses with which an annotator has finished a question; `skipped` and `unfinished` say nothing about it."""
 
+LARGEST_PX = 1e7
+"""No page is that many pixels wide: larger numbers are damage, and their areas would overflow."""
+
 _COLUMNS = (
     *("question_id", "annotator", "region_id", "page_index", "x0", "y0", "x1", "y1"),
-    *("role", "status", "origin", "lead_time_s", "created_at"),
+    *("role", "status", "origin", "lead_time_s", "created_at", "raw"),
 )
+_XYXY = ("x0", "y0", "x1", "y1")
 
 
 @dataclass(frozen=True, eq=False)
 class Judgement:
-    """One annotator's work on one question.
+    """One annotator's work on one question. Regions are sorted by page, box, role and id, however they were stored.
 
     Attributes:
         question_id: The question.
@@ -45,6 +53,7 @@ class Judgement:
         region_ids: n ids, unique inside one judgement.
         lead_time_s: Seconds spent, where known.
         created_at: ISO 8601, where known.
+        deleted: Pre-annotations that the annotator removed.
     """
 
     question_id: str
@@ -57,6 +66,7 @@ class Judgement:
     region_ids: tuple[str, ...]
     lead_time_s: float | None = None
     created_at: str | None = None
+    deleted: int = 0
 
     @property
     def done(self) -> bool:
@@ -100,14 +110,14 @@ def load_judgements(workspace: Workspace, annotators: Sequence[str] = (), *, exc
     Raises:
         UsageError: A name or pattern of `annotators` fits nobody.
     """
-    rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    works: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {}
     seen: dict[str, bool] = {}
-    for row in workspace.iter_rows("annotations", columns=_COLUMNS):
+    for part, row in _rows(workspace):
         name = row["annotator"]
         if name not in seen:
             seen[name] = _wanted(name, annotators, exclude)
         if seen[name]:
-            rows.setdefault((row["question_id"], name), []).append(row)
+            works.setdefault((row["question_id"], name), {}).setdefault(part, []).append(row)
     for pattern in annotators:
         if not any(fnmatchcase(name, pattern) for name in seen):
             raise UsageError(
@@ -115,9 +125,54 @@ def load_judgements(workspace: Workspace, annotators: Sequence[str] = (), *, exc
             )
     problems: list[Problem] = []
     by_question: dict[str, list[Judgement]] = {}
-    for (question_id, name), group in sorted(rows.items()):
-        by_question.setdefault(question_id, []).append(_judgement(question_id, name, group, problems))
-    return Judgements(by_question, tuple(sorted({name for _, name in rows})), problems)
+    for (question_id, name), parts in sorted(works.items()):
+        rows = _newest(question_id, name, parts, problems)
+        by_question.setdefault(question_id, []).append(_judgement(question_id, name, rows, problems))
+    return Judgements(by_question, tuple(sorted({name for _, name in works})), problems)
+
+
+def _rows(workspace: Workspace) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(part, row) of the annotations; `raw` is read of verdict rows only, as the number of deleted regions."""
+    place = len(_COLUMNS) - 1
+    for part in workspace.parts("annotations"):
+        for batch in iter_part("annotations", workspace.part_path("annotations", part), _COLUMNS):
+            raw = pc.if_else(pc.is_null(batch["region_id"]), batch["raw"], pa.scalar(None, pa.string()))
+            for row in batch.set_column(place, "raw", raw).to_pylist():
+                row["deleted"] = _deleted(row.pop("raw"))
+                yield part, row
+
+
+def _deleted(raw: str | None) -> int:
+    if raw is None or '"deleted"' not in raw:
+        return 0
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError):
+        return 0
+    deleted = found.get("deleted") if isinstance(found, dict) else None
+    return len(deleted) if isinstance(deleted, list) else 0
+
+
+def _newest(
+    question_id: str, annotator: str, parts: dict[str, list[dict[str, Any]]], problems: list[Problem]
+) -> list[dict[str, Any]]:
+    """The rows of one part: somebody who met a question in two projects has one say, the newest."""
+
+    def age(part: str) -> tuple[str, str]:
+        return max((row["created_at"] or "" for row in parts[part] if row["region_id"] is None), default=""), part
+
+    *older, newest = sorted(parts, key=age)
+    for part in older:
+        problems.append(
+            Problem(
+                "judged-twice",
+                f"annotations/{part}",
+                f"{question_id} by {annotator}",
+                f"the judgement in {newest} is newer and holds",
+                "remove the older one where it should not",
+            )
+        )
+    return parts[newest]
 
 
 def _wanted(name: str, annotators: Sequence[str], exclude: Sequence[str]) -> bool:
@@ -128,7 +183,7 @@ def _wanted(name: str, annotators: Sequence[str], exclude: Sequence[str]) -> boo
     return not name.startswith((GOLD, PROPOSAL))
 
 
-def _judgement(question_id: str, annotator: str, rows: Iterable[dict[str, Any]], problems: list[Problem]) -> Judgement:
+def _judgement(question_id: str, annotator: str, rows: Sequence[dict[str, Any]], problems: list[Problem]) -> Judgement:
     regions, verdict = [], None
     for row in rows:
         if row["region_id"] is None:
@@ -139,28 +194,36 @@ def _judgement(question_id: str, annotator: str, rows: Iterable[dict[str, Any]],
             problems.append(
                 Problem("bad-region", "annotations", f"{question_id} by {annotator}", fault, "run `pinpoint validate`")
             )
+    regions.sort(key=_place)
     status = verdict["status"] if verdict and verdict["status"] in STATUSES else "unfinished"
     return Judgement(
         question_id,
         annotator,
         status,
         np.array([row["page_index"] for row in regions], np.int64),
-        np.array([[row[c] for c in ("x0", "y0", "x1", "y1")] for row in regions], np.float64).reshape(-1, 4),
-        tuple(row["role"] for row in regions),
+        np.array([[row[c] for c in _XYXY] for row in regions], np.float64).reshape(-1, 4),
+        tuple(row["role"] or "answer" for row in regions),
         tuple(row["origin"] for row in regions),
         tuple(row["region_id"] for row in regions),
         verdict["lead_time_s"] if verdict else None,
         verdict["created_at"] if verdict else None,
+        verdict["deleted"] if verdict else 0,
     )
 
 
+def _place(row: dict[str, Any]) -> tuple[Any, ...]:
+    return row["page_index"], *(row[c] for c in _XYXY), row["role"] or "answer", row["region_id"]
+
+
 def _fault(row: dict[str, Any]) -> str | None:
-    box = [row[name] for name in ("x0", "y0", "x1", "y1")]
+    box = [row[name] for name in _XYXY]
     name = f"region {row['region_id']}"
     if None in box or not np.isfinite(box).all() or box[0] >= box[2] or box[1] >= box[3]:
         return f"{name} has no area: {box}"
+    if np.abs(box).max() > LARGEST_PX:
+        return f"{name} lies on no page: {box}"
     if row["page_index"] is None or row["page_index"] < 0:
         return f"{name} is on page {row['page_index']}"
-    if row["role"] not in ROLES:
+    if row["role"] is not None and row["role"] not in ROLES:
         return f"{name} has the role {row['role']!r}; expected one of {', '.join(ROLES)}"
     return None

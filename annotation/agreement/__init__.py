@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from annotation.agreement.measure import measure_agreement
 from annotation.agreement.results import (
     Agreement,
     AnnotatorAgreement,
@@ -24,4 +25,5 @@ __all__ = [
     "PairAgreement",
     "QuestionAgreement",
     "Settings",
+    "measure_agreement",
 ]

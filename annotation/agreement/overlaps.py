@@ -1,0 +1,112 @@
+"""Pairs of boxes of two annotators on one page, and the best assignment between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotation.agreement.assignment import best_assignment
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+# Elements of the largest temporary array.
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class Overlaps:
+    """The pairs of boxes that share area, of one page and different owners.
+
+    Attributes:
+        first: (n,) the box with the smaller number.
+        second: (n,) the other one.
+        iou: (n,) in (0, 1].
+    """
+
+    first: IntArray
+    second: IntArray
+    iou: FloatArray
+
+    def at(self, threshold: float) -> Overlaps:
+        """Those with an IoU of at least `threshold`."""
+        keep = self.iou >= threshold
+        return Overlaps(self.first[keep], self.second[keep], self.iou[keep])
+
+
+def find_overlaps(xyxy: FloatArray, page: IntArray, owner: IntArray) -> Overlaps:
+    """All overlaps between boxes of different owners.
+
+    Args:
+        xyxy: (n, 4) boxes in page pixels.
+        page: (n,) page of each box.
+        owner: (n,) who drew it.
+    """
+    order = np.argsort(page, kind="stable")
+    _, starts, counts = np.unique(page[order], return_index=True, return_counts=True)
+    found = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))]
+    for count in np.unique(counts):
+        same = starts[counts == count]
+        step = max(1, _CHUNK // int(count * count))
+        for low in range(0, len(same), step):
+            rows = order[same[low : low + step, None] + np.arange(count)]
+            found.append(_overlaps_in(xyxy, owner, rows))
+    first, second, iou = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    sort = np.lexsort([second, first])
+    return Overlaps(first[sort], second[sort], iou[sort])
+
+
+def _overlaps_in(xyxy: FloatArray, owner: IntArray, rows: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
+    """The overlaps inside each row of `rows` (pages, boxes)."""
+    a, b = np.triu_indices(rows.shape[1], 1)
+    first, second = rows[:, a].reshape(-1), rows[:, b].reshape(-1)
+    sides = np.minimum(xyxy[first, 2:], xyxy[second, 2:]) - np.maximum(xyxy[first, :2], xyxy[second, :2])
+    keep = (sides > 0).all(1) & (owner[first] != owner[second])
+    first, second = first[keep], second[keep]
+    shared = sides[keep].prod(1)
+    iou = shared / (_area(xyxy[first]) + _area(xyxy[second]) - shared)
+    # A sliver's share can underflow to 0; such a pair shares nothing that counts.
+    good = iou > 0
+    return np.minimum(first, second)[good], np.maximum(first, second)[good], iou[good]
+
+
+def _area(boxes: FloatArray) -> FloatArray:
+    areas: FloatArray = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    return areas
+
+
+def matched(overlaps: Overlaps, pair: IntArray, page: IntArray) -> BoolArray:
+    """Which overlaps are in the best one-to-one assignment of their two annotators: the largest sum of IoU.
+
+    Boxes that overlap only each other are matched at once; the rest goes through `best_assignment`, page by page.
+
+    Args:
+        overlaps: Candidates; restrict them with `Overlaps.at` first.
+        pair: (n,) the pair of annotators (on one question) of each overlap.
+        page: (n,) its page.
+    """
+    alone = (_times(overlaps.first, pair) == 1) & (_times(overlaps.second, pair) == 1)
+    chosen: BoolArray = alone.copy()
+    rest = np.flatnonzero(~alone)
+    rest = rest[np.lexsort([page[rest], pair[rest]])]
+    cuts = np.flatnonzero(np.diff(pair[rest]) | np.diff(page[rest])) + 1
+    for edges in np.split(rest, cuts):
+        rows, row = np.unique(overlaps.first[edges], return_inverse=True)
+        columns, column = np.unique(overlaps.second[edges], return_inverse=True)
+        weights = np.zeros((len(rows), len(columns)))
+        weights[row, column] = overlaps.iou[edges]
+        edge = np.zeros(weights.shape, np.int64)
+        edge[row, column] = edges
+        best = best_assignment(weights)
+        chosen[edge[best[:, 0], best[:, 1]]] = True
+    return chosen
+
+
+def _times(box: IntArray, pair: IntArray) -> IntArray:
+    """(n,) how often each (box, pair) occurs."""
+    _, code, times = np.unique(np.stack([box, pair], 1), axis=0, return_inverse=True, return_counts=True)
+    counts: IntArray = times[code.reshape(-1)]
+    return counts
