@@ -1,0 +1,136 @@
+// Pages with everybody's boxes on them. Boxes are SVG in page pixels; their letters are HTML, so they keep their size.
+
+const REGION = { page: 0, x0: 1, y0: 2, x1: 3, y1: 4, role: 5, origin: 6, quad: 7, votes: 6 };
+const TALL = 2.2;
+const PICTURED = new Set(DATA.pictured);
+
+/** Everything drawn for a question: [{key, className, tag, name, status, lead, regions, votes}]. */
+function layersOf(question) {
+  const judged = question.judged.map(([layer, status, lead, regions]) => ({
+    key: DATA.layers[layer].kind,
+    layer,
+    className: hue(layer),
+    tag: DATA.layers[layer].tag,
+    name: DATA.layers[layer].name,
+    status,
+    lead,
+    regions,
+  }));
+  if (!question.verdict && !question.evidence.length) return judged;
+  const evidence = {
+    key: "evidence",
+    className: "hue-evidence",
+    tag: "✓",
+    name: "adjudicated",
+    status: question.verdict?.status ?? null,
+    lead: null,
+    regions: question.evidence,
+  };
+  return [...judged, evidence];
+}
+
+/** Pages of a question that carry a box of some layer, and its answer page; in order. */
+function pagesWithBoxes(question, layers) {
+  const pages = new Set(layers.flatMap((layer) => layer.regions.map((region) => region[REGION.page])));
+  if (question.answer_page !== null) pages.add(question.answer_page);
+  if (!pages.size) pages.add(0);
+  return [...pages].filter((page) => page in question.pages).sort((a, b) => a - b);
+}
+
+function outline(region) {
+  const [, x0, y0, x1, y1] = region;
+  if (region.length < REGION.quad + 8) return svg("rect", { x: x0, y: y0, width: x1 - x0, height: y1 - y0 });
+  const corners = region.slice(REGION.quad);
+  return svg("polygon", { points: [0, 2, 4, 6].map((at) => `${corners[at]},${corners[at + 1]}`).join(" ") });
+}
+
+function describe(layer, region) {
+  const role = DATA.roles[region[REGION.role]];
+  const more =
+    layer.key === "evidence" ? plural(region[REGION.votes], "vote") : (DATA.origins[region[REGION.origin]] ?? "");
+  return [layer.name, role, more].filter(Boolean).join(", ");
+}
+
+function drawn(layer, region) {
+  const shape = outline(region);
+  shape.setAttribute("class", `shape role-${DATA.roles[region[REGION.role]]}`);
+  const halo = shape.cloneNode();
+  halo.setAttribute("class", "halo");
+  return svg("g", { class: `region ${layer.className}`, "data-layer": layer.key }, halo, shape, svg("title", {}, describe(layer, region)));
+}
+
+function letter(layer, region, page, crowd) {
+  const tag = el("span", { class: `tag ${layer.className}`, title: describe(layer, region) }, layer.tag);
+  // Letters of boxes that start at about the same place stand side by side.
+  const place = `${Math.round((40 * region[REGION.x0]) / page.width)} ${Math.round((60 * region[REGION.y0]) / page.height)}`;
+  const before = crowd.get(place) ?? 0;
+  crowd.set(place, before + 1);
+  tag.style.left = `calc(${(100 * region[REGION.x0]) / page.width}% + ${before * 19}px)`;
+  tag.style.top = `${(100 * region[REGION.y0]) / page.height}%`;
+  return tag;
+}
+
+/** The page as a sheet of paper: its picture (once it is near the view), boxes, letters (`repeat`: on every box). */
+function sheet(pageNumber, pageIndex, layers, { repeat = true } = {}) {
+  const page = DATA.pages[pageNumber];
+  const node = el("div", { class: "sheet" });
+  node.style.aspectRatio = `${page.width} / ${page.height}`;
+  const view = svg("svg", { viewBox: `0 0 ${page.width} ${page.height}`, preserveAspectRatio: "none", "aria-hidden": "true" });
+  const crowd = new Map();
+  const tags = [];
+  // What stands at the back comes first: gold is a highlighter, the adjudicated boxes lie on top.
+  const order = ["gold", "proposal", "person", "evidence"];
+  for (const layer of [...layers].sort((a, b) => order.indexOf(a.key) - order.indexOf(b.key))) {
+    const regions = layer.regions.filter((region) => region[REGION.page] === pageIndex);
+    view.append(...regions.map((region) => drawn(layer, region)));
+    if (layer.key === "gold") continue;
+    tags.push(...(repeat ? regions : regions.slice(0, 1)).map((region) => letter(layer, region, page, crowd)));
+  }
+  node.append(view, ...tags);
+  whenSeen(node, () => {
+    const uri = pictureOf(pageNumber);
+    if (uri) node.prepend(el("img", { src: uri, alt: "", decoding: "async" }));
+    else node.classList.add("bare");
+  });
+  return node;
+}
+
+/** A page with its caption and zoom; the first box of a tall page is scrolled to. */
+function pageFigure(question, pageIndex, layers) {
+  const number = question.pages[pageIndex];
+  const page = DATA.pages[number];
+  const caption = `Page ${pageIndex + 1} of ${question.pages.length}`;
+  if (!page.width) return el("figure", {}, el("figcaption", {}, `${caption}: `, said(page.id), " is not in the workspace"));
+  const paper = sheet(number, pageIndex, layers);
+  const tall = page.height / page.width > TALL;
+  const scroller = el("div", { class: "scroller", tabindex: 0, role: "group", "aria-label": caption }, paper);
+  const resize = (zoom) => {
+    const base = tall ? "min(100%, 420px)" : `min(100%, ${(78 * page.width) / page.height}vh)`;
+    paper.style.width = `calc(${base} * ${zoom})`;
+  };
+  resize(1);
+  const zoom = el("input", { type: "range", min: 1, max: 4, step: 0.25, value: 1, "aria-label": `Zoom of ${caption}`, oninput: (event) => resize(event.target.value) });
+  if (tall) {
+    const tops = layers.flatMap((layer) => layer.regions.filter((region) => region[REGION.page] === pageIndex).map((region) => region[REGION.y0]));
+    if (tops.length) {
+      requestAnimationFrame(() => {
+        scroller.scrollTop = (Math.min(...tops) / page.height) * paper.offsetHeight - 60;
+      });
+    }
+  }
+  return el(
+    "figure",
+    { class: "page", "data-page": pageIndex },
+    el(
+      "figcaption",
+      {},
+      el("b", {}, caption),
+      pageIndex === question.answer_page && el("span", { class: "badge" }, "answer page of the source"),
+      said(page.id, { class: "muted" }),
+      el("span", { class: "muted" }, `${integer(page.width)} × ${integer(page.height)} px`),
+      PICTURED.has(number) ? null : el("span", { class: "muted" }, "no picture in this report"),
+      el("label", { class: "zoom" }, "Zoom ", zoom),
+    ),
+    scroller,
+  );
+}
