@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from annotation.proposals.folding import fold
 
-_SCALES = dict(k=3, thousand=3, m=6, mn=6, mln=6, mio=6, million=6, b=9, bn=9, billion=9, tn=12, trillion=12)
+_SCALES = {"k": 3, "thousand": 3, "m": 6, "mn": 6, "mln": 6, "mio": 6, "million": 6}
+_SCALES |= {"b": 9, "bn": 9, "billion": 9, "tn": 12, "trillion": 12}
 _NUMBER = re.compile(
     r"(?<![\w.,])(?:(?:usd|eur|gbp|us|rm|rs)?[$€£¥₹]?\s?)?"
     r"(?P<number>\d{1,3}(?:[, ']\d{3}){1,6}(?:\.\d{1,12})?|\d{1,3}(?:\.\d{3}){2,6}|\d{1,25}(?:[.,]\d{1,12})?)(?!\d)"
