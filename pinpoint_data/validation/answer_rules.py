@@ -1,4 +1,4 @@
-"""Rules about answers: their text should stand in the evidence boxes, and verdicts should agree with the boxes."""
+"""Rules about answers: their text should stand in the evidence boxes, and these on the answer's page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from pinpoint_data.validation.findings import FunctionRule, Hit, Limits, Rule
@@ -15,8 +14,6 @@ from pinpoint_data.validation.layers import BoolArray, Boxes, IntArray, Layer
 from pinpoint_data.validation.page_words import PageText, normalised, page_texts
 from pinpoint_data.validation.view import WorkspaceView
 
-# Statuses that say there is nothing to draw. `wrong_answer` and `unfinished` may come with boxes.
-_WITHOUT_BOXES = ("no_evidence", "unanswerable", "skipped")
 _NOT_ON_THE_PAGE = {"", "yes", "no", "true", "false", "none", "not answerable", "unanswerable", "fail to answer"}
 _LIST = re.compile(r"[,;\n]|^\s*\[| and ")
 _NOT_EXTRACTIVE = re.compile(r"non.?extractive|non.?span|list|multi.?span|none", re.IGNORECASE)
@@ -45,7 +42,7 @@ class Placement:
 
 
 @dataclass(frozen=True)
-class _Answers:
+class Answers:
     """The answers of a question that can be looked for: normalised, between spaces."""
 
     texts: tuple[str, ...]
@@ -60,6 +57,7 @@ class _Answers:
 
     @property
     def sure(self) -> bool:
+        """Whether one of them is long enough not to stand on a page by chance."""
         return any(len(answer.replace(" ", "")) >= _SURE_CHARACTERS for answer in self.texts)
 
 
@@ -68,23 +66,23 @@ def _spaced(answer: str) -> re.Pattern[str]:
     return re.compile("(?<= )" + " ?".join(map(re.escape, answer.replace(" ", ""))) + "(?= )")
 
 
-def _extractive_answers(view: WorkspaceView) -> list[_Answers | None]:
+def extractive_answers(view: WorkspaceView) -> list[Answers | None]:
     """For every question the answers to look for; None for lists, yes and no, counts and unanswerable ones."""
     answers = view.questions["answers"]
     flat = normalised(pc.list_flatten(answers).combine_chunks()).to_pylist()
-    found: list[_Answers | None] = []
+    found: list[Answers | None] = []
     start = 0
     for raw, types in zip(answers.to_pylist(), view.questions["answer_types"].to_pylist(), strict=True):
         texts, start = flat[start : start + len(raw)], start + len(raw)
         single = any(not _LIST.search(text) for text in raw)
         wanted = tuple(f" {text} " for text in dict.fromkeys(texts) if text not in _NOT_ON_THE_PAGE)
         skip = not single or any(_NOT_EXTRACTIVE.fullmatch(kind) for kind in types)
-        found.append(None if skip or not wanted else _Answers(wanted, " | ".join(raw[:3])))
+        found.append(None if skip or not wanted else Answers(wanted, " | ".join(raw[:3])))
     return found
 
 
 def _placements(view: WorkspaceView) -> list[Placement]:
-    answers = view.once(_extractive_answers)
+    answers = view.once(extractive_answers)
     placements = [_start(layer, answers) for layer in view.layers]
     wanted = np.zeros(view.pages.num_rows, dtype=np.bool_)
     by_page = [_boxes_by_page(p, wanted) for p in placements]
@@ -94,7 +92,7 @@ def _placements(view: WorkspaceView) -> list[Placement]:
     return placements
 
 
-def _start(layer: Layer, answers: Sequence[_Answers | None]) -> Placement:
+def _start(layer: Layer, answers: Sequence[Answers | None]) -> Placement:
     boxes = layer.boxes
     extractive = np.array([a is not None for a in answers] + [False])  # -1, the unknown question, is the last
     usable = np.flatnonzero(boxes.whole & (boxes.page >= 0) & extractive[boxes.question])
@@ -120,7 +118,7 @@ def _boxes_by_page(placement: Placement, wanted: BoolArray) -> tuple[IntArray, I
 
 
 def _place(
-    placement: Placement, rows: IntArray, number: IntArray, text: PageText, answers: Sequence[_Answers | None]
+    placement: Placement, rows: IntArray, number: IntArray, text: PageText, answers: Sequence[Answers | None]
 ) -> None:
     """Look for the answers of every group with boxes on one page."""
     if not len(rows):
@@ -143,7 +141,7 @@ def _place(
 
 
 def _answer_hits(view: WorkspaceView, *, elsewhere: bool) -> Iterator[Hit]:
-    answers = view.once(_extractive_answers)
+    answers = view.once(extractive_answers)
     for placement in view.once(_placements):
         for group in np.flatnonzero(placement.looked & ~placement.in_box):
             answer = answers[placement.questions[group]]
@@ -162,55 +160,23 @@ def _answer_in_no_box(view: WorkspaceView, limits: Limits) -> Iterator[Hit]:
     return _answer_hits(view, elsewhere=False)
 
 
-def _boxes_against_status(view: WorkspaceView, limits: Limits) -> Iterator[Hit]:
-    for boxes, verdicts in ((layer.boxes, layer.verdicts) for layer in view.layers):
-        groups, counts = np.unique(boxes.group, return_counts=True)
-        bad = pc.fill_null(pc.is_in(verdicts.status, value_set=pa.array(_WITHOUT_BOXES)), False).to_numpy()
-        for row in np.flatnonzero(bad & np.isin(verdicts.group, groups)):
-            count = counts[np.searchsorted(groups, verdicts.group[row])]
-            yield verdicts.hit(int(row), f"status is {verdicts.status[int(row)].as_py()}, yet it has {count} box(es)")
-
-
-def _evidence_without_boxes(view: WorkspaceView, limits: Limits) -> Iterator[Hit]:
-    for boxes, verdicts in ((layer.boxes, layer.verdicts) for layer in view.layers):
-        positive = pc.fill_null(pc.equal(verdicts.status, "evidence"), False).to_numpy()
-        for row in np.flatnonzero(positive & ~np.isin(verdicts.group, boxes.group)):
-            yield verdicts.hit(int(row), "status is evidence, yet it has no box")
-
-
-def _boxes_without_verdict(view: WorkspaceView, limits: Limits) -> Iterator[Hit]:
-    for boxes, verdicts in ((layer.boxes, layer.verdicts) for layer in view.layers):
-        groups, first, counts = np.unique(boxes.group, return_index=True, return_counts=True)
-        for number in np.flatnonzero(~np.isin(groups, verdicts.group)):
-            hit = boxes.hit(int(first[number]), f"has {counts[number]} box(es) but no verdict row")
-            yield replace(hit, region_id=None, page_index=None)
+def _off_answer_page(view: WorkspaceView, limits: Limits) -> Iterator[Hit]:
+    wanted = pc.fill_null(view.questions["answer_page_index"], -1).to_numpy()
+    for boxes in (layer.boxes for layer in view.layers):
+        # A support box may stand anywhere; a role that nobody gave is taken for an answer.
+        answers = pc.fill_null(pc.not_equal(boxes.role, "support"), True).to_numpy()
+        rows = np.flatnonzero(answers & (boxes.page >= 0))
+        rows = rows[wanted[boxes.question[rows]] >= 0]
+        there = boxes.page_index[rows] == wanted[boxes.question[rows]]
+        # An answer that stands on several pages is drawn on all of them, which is right.
+        missed = rows[~np.isin(boxes.group[rows], boxes.group[rows[there]])]
+        _, first = np.unique(boxes.group[missed], return_index=True)
+        for row in missed[np.sort(first)]:
+            source = f"the source says the answer is on page {wanted[boxes.question[row]]}"
+            yield replace(boxes.hit(int(row), f"no answer box is there: {source}"), region_id=None)
 
 
 RULES: tuple[Rule, ...] = (
-    FunctionRule(
-        code="boxes-against-status",
-        severity="error",
-        what="the verdict says no_evidence, unanswerable or skipped, yet there are boxes",
-        why="A question cannot be both positive and negative; its boxes or its verdict would be lost on publication.",
-        remedy="remove the boxes, or set the status to evidence",
-        function=_boxes_against_status,
-    ),
-    FunctionRule(
-        code="evidence-without-boxes",
-        severity="error",
-        what="the verdict says evidence, yet there is no box",
-        why="All its windows would be labelled negative although the evidence exists.",
-        remedy="draw the boxes, or set the status to no_evidence or unfinished",
-        function=_evidence_without_boxes,
-    ),
-    FunctionRule(
-        code="boxes-without-verdict",
-        severity="warning",
-        what="there are boxes, but no verdict says that the question is done",
-        why="Half-finished work cannot be told from finished work.",
-        remedy="add the annotator's verdict on the question",
-        function=_boxes_without_verdict,
-    ),
     FunctionRule(
         code="answer-outside-boxes",
         severity="warning",
@@ -226,5 +192,13 @@ RULES: tuple[Rule, ...] = (
         why="Normal for computed answers, charts and poor OCR; in numbers it means wrong boxes or wrong words.",
         remedy="look at a few of them; nothing to do where the answer is derived",
         function=_answer_in_no_box,
+    ),
+    FunctionRule(
+        code="evidence-off-answer-page",
+        severity="warning",
+        what="the answer boxes stand on pages that the source says are not the answer's",
+        why="Page recall and window labels then point at a page where the answer is not, or the source is wrong.",
+        remedy="look at both pages; pages count from 0 inside the question's own page_ids",
+        function=_off_answer_page,
     ),
 )

@@ -1,4 +1,4 @@
-"""Rules about single boxes: size, place on the page, duplicates. Vectorised; only offenders cost Python time."""
+"""Rules about single boxes: size and place on the page. Vectorised; only offenders cost Python time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from pinpoint_data.validation.findings import FunctionRule, Hit, Limits, Rule
-from pinpoint_data.validation.layers import Boxes, FloatArray, IntArray
+from pinpoint_data.validation.layers import BoolArray, Boxes, FloatArray
 from pinpoint_data.validation.view import WorkspaceView
 
 _FLOAT_FUZZ_PX = 1e-6
@@ -30,14 +30,24 @@ def _degenerate(view: WorkspaceView, limits: Limits) -> Iterator[Hit]:
             yield boxes.hit(int(row), f"box {_text(boxes.xyxy[row])} is {width:.10g} wide and {height:.10g} high")
 
 
+def beyond_page(boxes: Boxes) -> FloatArray:
+    """(n, 4) pixels that each box reaches beyond the left, upper, right and lower edge; negative inside the page."""
+    low, high = np.minimum(boxes.xyxy[:, :2], boxes.xyxy[:, 2:]), np.maximum(boxes.xyxy[:, :2], boxes.xyxy[:, 2:])
+    return np.column_stack([-low, high - boxes.page_size])
+
+
+def leaves_page(boxes: Boxes, limits: Limits) -> BoolArray:
+    """(n,) True where a box reaches beyond its page by more than the tolerance."""
+    # An infinite coordinate is degenerate, and a comparison with an unknown page's NaN is False.
+    reaches = (beyond_page(boxes) > limits.tolerance_px + _FLOAT_FUZZ_PX).any(axis=1)
+    return np.asarray(reaches & np.isfinite(boxes.xyxy).all(axis=1))
+
+
 def _outside_page(view: WorkspaceView, limits: Limits) -> Iterator[Hit]:
+    allowed = limits.tolerance_px + _FLOAT_FUZZ_PX
     for boxes in (layer.boxes for layer in view.layers):
-        low, high = np.minimum(boxes.xyxy[:, :2], boxes.xyxy[:, 2:]), np.maximum(boxes.xyxy[:, :2], boxes.xyxy[:, 2:])
-        beyond = np.column_stack([-low, high - boxes.page_size])
-        allowed = limits.tolerance_px + _FLOAT_FUZZ_PX
-        # An infinite coordinate is degenerate, and a comparison with an unknown page's NaN is False.
-        outside = (beyond > allowed).any(axis=1) & np.isfinite(boxes.xyxy).all(axis=1)
-        for row in np.flatnonzero(outside):
+        beyond = beyond_page(boxes)
+        for row in np.flatnonzero(leaves_page(boxes, limits)):
             reach = " and ".join(
                 f"{excess:.10g} px beyond the {edge} edge"
                 for edge, excess in zip(_EDGES, beyond[row], strict=True)
@@ -63,53 +73,6 @@ def _covers_page(view: WorkspaceView, limits: Limits) -> Iterator[Hit]:
             yield boxes.hit(int(row), f"box covers {share[row]:.1%} of the page ({_page_text(boxes, row)})")
 
 
-def _duplicate(view: WorkspaceView, limits: Limits) -> Iterator[Hit]:
-    for boxes in (layer.boxes for layer in view.layers):
-        twin, iou = _earlier_twins(boxes, limits.duplicate_iou)
-        for row in np.flatnonzero(twin >= 0):
-            other = boxes.region_id[int(twin[row])].as_py()
-            yield boxes.hit(int(row), f"has an IoU of {iou[row]:.4f} with region {other} of the same annotator")
-
-
-def _earlier_twins(boxes: Boxes, threshold: float) -> tuple[IntArray, FloatArray]:
-    """For each box the row of a box before it that it repeats (-1 for none), and their IoU.
-
-    Boxes are sorted by x0 inside a question, annotator and page. Intersection over union above t bounds the
-    distance of the left edges by (1/t - 1) times the width, so that each box meets only its near neighbours.
-    """
-    rows = np.flatnonzero(boxes.whole)
-    rows = rows[np.lexsort((rows, boxes.xyxy[rows, 0], boxes.page_index[rows], boxes.group[rows]))]
-    key = np.column_stack([boxes.group, boxes.page_index])
-    twin, best = np.full(len(key), -1, dtype=np.int64), np.zeros(len(key))
-    reach = boxes.sides[:, 0] * (1 / threshold - 1)
-    copies = np.zeros(len(key), dtype=np.bool_)
-    places, step = np.arange(len(rows)), 0
-    while len(places):
-        step += 1
-        places = places[places + step < len(rows)]
-        left, right = rows[places], rows[places + step]
-        near = (key[left] == key[right]).all(axis=1) & (boxes.xyxy[right, 0] - boxes.xyxy[left, 0] <= reach[left])
-        places, left, right = places[near], left[near], right[near]
-        iou = _paired_iou(boxes.xyxy[left], boxes.xyxy[right])
-        same = iou > threshold
-        first, later = np.minimum(left, right)[same], np.maximum(left, right)[same]
-        better = iou[same] > best[later]
-        twin[later[better]], best[later[better]] = first[better], iou[same][better]
-        # The first of many equal boxes meets whatever its copies would meet: a million copies stay linear.
-        copies[right[(boxes.xyxy[left] == boxes.xyxy[right]).all(axis=1)]] = True
-        places = places[~copies[left]]
-    return twin, best
-
-
-def _paired_iou(a: FloatArray, b: FloatArray) -> FloatArray:
-    """(n,) IoU of box i of `a` with box i of `b`, both (n, 4)."""
-    sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
-    shared = np.prod(np.maximum(sides, 0), axis=1)
-    total = np.prod(a[:, 2:] - a[:, :2], axis=1) + np.prod(b[:, 2:] - b[:, :2], axis=1) - shared
-    iou: FloatArray = shared / total
-    return iou
-
-
 def _page_index(view: WorkspaceView, limits: Limits) -> Iterator[Hit]:
     n_pages = view.n_pages_of
     for boxes in (layer.boxes for layer in view.layers):
@@ -121,8 +84,7 @@ def _page_index(view: WorkspaceView, limits: Limits) -> Iterator[Hit]:
     index = view.questions["answer_page_index"].to_numpy()
     for row in np.flatnonzero((index < 0) | (index >= n_pages)):
         text = f"answer_page_index: {_index_text(int(index[row]), int(n_pages[row]))}"
-        question_id = view.questions["question_id"][int(row)].as_py()
-        yield Hit(table="questions", message=text, question_id=question_id, page_index=int(index[row]))
+        yield view.question_hit(int(row), text, page_index=int(index[row]))
 
 
 def _index_text(index: int, n_pages: int) -> str:
@@ -136,7 +98,7 @@ RULES: tuple[Rule, ...] = (
         severity="error",
         what="part of the box lies beyond the page",
         why="No token lies there: the box can never be fully hit, and its coordinates are often of another image size.",
-        remedy="compare the image with the one that was annotated; rescale or clip the box",
+        remedy="compare the image with the one that was annotated: rescale, or clip slips of the mouse with --fix",
         function=_outside_page,
     ),
     FunctionRule(
@@ -162,14 +124,6 @@ RULES: tuple[Rule, ...] = (
         why="It marks everything as evidence, so it teaches a selector nothing.",
         remedy="draw what is needed to answer, or give the verdict skipped",
         function=_covers_page,
-    ),
-    FunctionRule(
-        code="box-duplicate",
-        severity="warning",
-        what="the annotator drew the box twice (IoU above 0.98)",
-        why="Counts of boxes and the all-hit score weigh the same evidence twice.",
-        remedy="remove one of the two",
-        function=_duplicate,
     ),
     FunctionRule(
         code="box-tiny",

@@ -23,13 +23,30 @@ class Limits:
         tolerance_px: How far a box may reach beyond its page, in pixels; 1e-6 more is allowed for float arithmetic.
         tiny_px: A box with a side below this many pixels is tiny.
         duplicate_iou: Two boxes of one annotator on one page are duplicates above this IoU.
+        near_duplicate_iou: From this IoU up to `duplicate_iou` they are nearly the same box.
+        inside_share: A box lies inside another one if it holds at least this share of its area.
         covers_share: A box of at least this share of its page's area covers the page.
+        clip_share: A box that leaves its page may be clipped if at least this share of its area lies on the page;
+            one that lies further out is no slip of the mouse.
+        offset_heights: Boxes are offset if the median shift is at least this many median box heights, and 1 px.
+        size_ratio: Boxes are systematically larger or smaller from this median ratio of widths or heights.
+        size_z: A box's size is unusual from this robust z score of its log area.
+        speed_ratio: An annotator is fast if the median lead time is below the others' divided by this.
+        sample: What is said about an annotator rests on at least this many boxes or verdicts.
     """
 
     tolerance_px: float = 0.0
     tiny_px: float = 2.0
     duplicate_iou: float = 0.98
+    near_duplicate_iou: float = 0.8
+    inside_share: float = 0.98
     covers_share: float = 0.95
+    clip_share: float = 0.5
+    offset_heights: float = 0.1
+    size_ratio: float = 1.5
+    size_z: float = 5.0
+    speed_ratio: float = 4.0
+    sample: int = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +55,7 @@ class Hit:
 
     Attributes:
         table: The table the row stands in.
+        part: The part of the table, where the hit is about one.
         message: What is wrong there, with numbers.
         question_id: The question, where there is one.
         annotator: Whose region or verdict it is; None for adjudicated evidence.
@@ -48,6 +66,7 @@ class Hit:
 
     table: str
     message: str
+    part: str | None = None
     question_id: str | None = None
     annotator: str | None = None
     region_id: str | None = None

@@ -9,12 +9,30 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from pinpoint_data.errors import PinpointError, UsageError
-from pinpoint_data.validation import answer_rules, box_rules, table_rules
+from pinpoint_data.validation import (
+    annotator_rules,
+    answer_rules,
+    box_rules,
+    duplicate_rules,
+    habit_rules,
+    leakage_rules,
+    status_rules,
+    table_rules,
+)
 from pinpoint_data.validation.findings import SEVERITIES, Finding, Limits, Rule
 from pinpoint_data.validation.view import WorkspaceView
 from pinpoint_data.workspace import Workspace
 
-BUILT_IN: tuple[Rule, ...] = (*box_rules.RULES, *answer_rules.RULES, *table_rules.RULES)
+BUILT_IN: tuple[Rule, ...] = (
+    *box_rules.RULES,
+    *duplicate_rules.RULES,
+    *answer_rules.RULES,
+    *status_rules.RULES,
+    *annotator_rules.RULES,
+    *habit_rules.RULES,
+    *leakage_rules.RULES,
+    *table_rules.RULES,
+)
 ENTRY_POINTS = "pinpoint.rules"
 
 

@@ -29,10 +29,9 @@ def _duplicate_id(view: WorkspaceView, limits: Limits) -> Iterator[Hit]:
     for rows in _repeats(codes_of(questions)):
         parts = ", ".join(dict.fromkeys(view.question_parts.take(pa.array(rows)).to_pylist()))
         text = f"question_id stands {len(rows)} times, in {parts}"
-        yield Hit(table="questions", message=text, question_id=questions[int(rows[0])].as_py())
+        yield view.question_hit(int(rows[0]), text)
     for rows in _repeats(codes_of(view.pages["page_id"])):
-        page_id = view.pages["page_id"][int(rows[0])].as_py()
-        yield Hit(table="pages", message=f"page_id stands {len(rows)} times", page_id=page_id)
+        yield view.page_hit(int(rows[0]), f"page_id stands {len(rows)} times")
     for boxes in (layer.boxes for layer in view.layers):
         regions = codes_of(boxes.region_id)
         for rows in _repeats(boxes.group * (len(regions) + 1) + regions):
@@ -49,8 +48,7 @@ def _duplicate_verdict(view: WorkspaceView, limits: Limits) -> Iterator[Hit]:
 
 def _question_without_pages(view: WorkspaceView, limits: Limits) -> Iterator[Hit]:
     for row in np.flatnonzero(view.n_pages_of == 0):
-        question_id = view.questions["question_id"][int(row)].as_py()
-        yield Hit(table="questions", message="page_ids is empty", question_id=question_id)
+        yield view.question_hit(int(row), "page_ids is empty")
 
 
 def _unknown_page(view: WorkspaceView, limits: Limits) -> Iterator[Hit]:
@@ -60,9 +58,8 @@ def _unknown_page(view: WorkspaceView, limits: Limits) -> Iterator[Hit]:
         row = int(questions[place])
         index = int(place - np.searchsorted(questions, row))
         page_id = page_ids[int(place)].as_py()
-        question_id = view.questions["question_id"][row].as_py()
         text = f"names page {page_id!r}, which is not in pages"
-        yield Hit(table="questions", message=text, question_id=question_id, page_id=page_id, page_index=index)
+        yield view.question_hit(row, text, page_id=page_id, page_index=index)
     for page_id, count in sorted(view.once(_words_by_page)[1].items()):
         yield Hit(table="words", message=f"{count} words of a page that is not in pages", page_id=page_id)
 
@@ -92,9 +89,7 @@ def _unknown_value(view: WorkspaceView, limits: Limits) -> Iterator[Hit]:
             yield verdicts.hit(int(row), _value_text("status", verdicts.status[int(row)].as_py(), STATUSES))
     splits = view.questions["split"]
     for row in np.flatnonzero(_strange(splits, SPLITS, null_is_strange=True)):
-        question_id = view.questions["question_id"][int(row)].as_py()
-        text = _value_text("split", splits[int(row)].as_py(), SPLITS)
-        yield Hit(table="questions", message=text, question_id=question_id)
+        yield view.question_hit(int(row), _value_text("split", splits[int(row)].as_py(), SPLITS))
 
 
 def _value_text(column: str, value: str | None, known: Sequence[str]) -> str:
@@ -110,8 +105,7 @@ def _region_without_id(view: WorkspaceView, limits: Limits) -> Iterator[Hit]:
 def _page_without_size(view: WorkspaceView, limits: Limits) -> Iterator[Hit]:
     width, height = view.pages["width"].to_numpy(), view.pages["height"].to_numpy()
     for row in np.flatnonzero((width < 1) | (height < 1)):
-        page_id = view.pages["page_id"][int(row)].as_py()
-        yield Hit(table="pages", message=f"page is {width[row]} x {height[row]} pixels", page_id=page_id)
+        yield view.page_hit(int(row), f"page is {width[row]} x {height[row]} pixels")
 
 
 def _words_by_page(view: WorkspaceView) -> tuple[BoolArray, dict[str, int]]:
@@ -131,7 +125,7 @@ def _words_not_taken(view: WorkspaceView, limits: Limits) -> Iterator[Hit]:
     taken = set(view.word_parts())
     for part, count in view.page_parts.items():
         if count and part not in taken:
-            yield Hit(table="words", message=f"no words were taken for the {count:,} pages of part {part!r}")
+            yield Hit(table="words", part=part, message=f"no words were taken for the {count:,} pages of part {part!r}")
 
 
 def _page_without_words(view: WorkspaceView, limits: Limits) -> Iterator[Hit]:
@@ -140,7 +134,7 @@ def _page_without_words(view: WorkspaceView, limits: Limits) -> Iterator[Hit]:
     start = 0
     for part, count in view.page_parts.items():
         for row in np.flatnonzero(~seen[start : start + count]) + start if part in taken else ():
-            yield Hit(table="pages", message="has no words", page_id=view.pages["page_id"][int(row)].as_py())
+            yield view.page_hit(int(row), "has no words")
         start += count
 
 

@@ -1,6 +1,6 @@
 """What rules look at: ids, pages and boxes of a workspace as arrays, joined once.
 
-Free text (`extra`, `raw`, the questions) is not read and words stay on disk, so memory is about 200 bytes a box and
+Free text (`extra`, `raw`, the questions) is not read and words stay on disk, so memory is about 250 bytes a box and
 a few hundred a question, whatever the annotation tool kept beside them.
 """
 
@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 
 from pinpoint_data.errors import UsageError
 from pinpoint_data.tables import iter_part
-from pinpoint_data.validation.layers import XYXY, Boxes, IntArray, Layer, Verdicts, codes_of, coordinates
+from pinpoint_data.validation.findings import Hit
+from pinpoint_data.validation.layers import XYXY, Boxes, IntArray, Layer, Place, Verdicts, codes_of, coordinates
 from pinpoint_data.workspace import Workspace
 
 T = TypeVar("T")
@@ -28,8 +29,8 @@ class WorkspaceView:
         workspace: The workspace itself.
         source: The source that is looked at, None for all.
         page_parts: Name of each part of `pages` -> its number of pages.
-        pages: Table of page_id, width, height.
-        questions: Table of question_id, split, page_ids, answers, answer_types, answer_page_index.
+        pages: Table of page_id, width, height, sha256, pdf_page.
+        questions: Table of question_id, source, split, doc_id, page_ids, answers, answer_types, answer_page_index.
         question_parts: (n,) strings, the part that each question stands in.
         layers: The annotators' layer and the adjudicated one.
 
@@ -55,6 +56,24 @@ class WorkspaceView:
         value: T = self._shared[compute]
         return value
 
+    def question_texts(self) -> pa.ChunkedArray:
+        """(questions,) what is asked, read anew at each call."""
+        read = self.workspace.read
+        tables = [
+            self._of_source(read("questions", [p], ["source", "question"])) for p in self.workspace.parts("questions")
+        ]
+        return pa.concat_tables([self._empty("questions", "source", "question"), *tables])["question"]
+
+    def question_hit(self, row: int, message: str, **more: Any) -> Hit:
+        """A hit at one question; `more` are fields of `Hit`."""
+        place = {"part": self.question_parts[row].as_py(), "question_id": self.questions["question_id"][row].as_py()}
+        return Hit(table="questions", message=message, **(place | more))
+
+    def page_hit(self, row: int, message: str) -> Hit:
+        """A hit at one page."""
+        part = list(self.page_parts)[int(np.searchsorted(self._page_part_ends, row, side="right"))]
+        return Hit(table="pages", part=part, message=message, page_id=self.pages["page_id"][row].as_py())
+
     @property
     def n_pages_of(self) -> IntArray:
         """(questions,) number of pages of each question."""
@@ -75,24 +94,25 @@ class WorkspaceView:
         return [p for p in self.workspace.parts("words") if self.source is None or p in self.page_parts]
 
     def _load_pages(self) -> None:
-        found = {}
+        columns, found = ["page_id", "width", "height", "sha256", "pdf_page"], {}
         for part in self.workspace.parts("pages"):
-            table = self.workspace.read("pages", [part], ["page_id", "source", "width", "height"])
-            table = self._of_source(table)
+            table = self._of_source(self.workspace.read("pages", [part], [*columns, "source"]))
             if table.num_rows or self.source is None:
                 found[part] = table.drop_columns("source")
         self.page_parts = {part: table.num_rows for part, table in found.items()}
-        self.pages = pa.concat_tables(found.values()) if found else self._empty("pages", "page_id", "width", "height")
+        self._page_part_ends = np.cumsum([*self.page_parts.values()])
+        self.pages = pa.concat_tables([self._empty("pages", *columns), *found.values()])
         self._page_ids = pc.unique(self.pages["page_id"])
         self._page_rows = _first_rows(self.pages["page_id"], self._page_ids)
         self._sizes = np.column_stack([self.pages[c].to_numpy().astype(np.float64) for c in ("width", "height")])
 
     def _load_questions(self) -> None:
-        columns = ["question_id", "split", "page_ids", "answers", "answer_types", "answer_page_index"]
+        columns = ["question_id", "source", "split", "doc_id"]
+        columns += ["page_ids", "answers", "answer_types", "answer_page_index"]
         tables, parts = [self._empty("questions", *columns)], []
         for part in self.workspace.parts("questions"):
-            table = self._of_source(self.workspace.read("questions", [part], [*columns, "source"]))
-            tables.append(table.drop_columns("source"))
+            table = self._of_source(self.workspace.read("questions", [part], columns))
+            tables.append(table)
             parts.append(pa.repeat(part, table.num_rows))
         self.questions = pa.concat_tables(tables)
         self.question_parts = pa.chunked_array(parts, pa.string())
@@ -116,23 +136,28 @@ class WorkspaceView:
         """Rows of `questions` with these ids, -1 where there is none."""
         return _look_up(question_ids, self._question_ids, self._question_rows)
 
-    def _read(self, table: str, columns: list[str]) -> pa.Table:
+    def _read(self, table: str, columns: list[str]) -> tuple[pa.Table, Place]:
         """Rows about this view's questions; a row about an unknown one belongs to the source that its id names."""
-        found = self.workspace.read(table, None, columns)
+        parts = tuple(self.workspace.parts(table))
+        tables = [self.workspace.read(table, [part], columns) for part in parts]
+        lengths = [found.num_rows for found in tables]
+        rows = np.concatenate([np.arange(n) for n in [0, *lengths]]).astype(np.int64)
+        place = Place(parts, np.repeat(np.arange(len(parts)), lengths).astype(np.int64), rows)
+        found = pa.concat_tables([self._empty(table, *columns), *tables])
         if self.source is None:
-            return found
+            return found, place
         ids = found["question_id"]
         ours = pc.or_(pc.is_in(ids, value_set=self._question_ids), pc.starts_with(ids, f"{self.source}/"))
-        return found.filter(ours)
+        return found.filter(ours), place.chosen(ours.to_numpy())
 
     def _annotated(self) -> Layer:
-        columns = ["question_id", "annotator", "region_id", "page_index", *XYXY, "role", "status"]
-        rows = self._read("annotations", columns)
+        columns = ["question_id", "annotator", "region_id", "page_index", *XYXY, "quad", "role", "status", "origin"]
+        rows, place = self._read("annotations", [*columns, "lead_time_s"])
         group = codes_of(rows["question_id"]) * (len(pc.unique(rows["annotator"])) + 1) + codes_of(rows["annotator"])
         is_region = pc.is_valid(rows["region_id"]).to_numpy()
         boxes, verdicts = rows.filter(pa.array(is_region)), rows.filter(pa.array(~is_region))
         return Layer(
-            self._boxes("annotations", boxes, group[is_region]),
+            self._boxes("annotations", boxes, group[is_region], place.chosen(is_region)),
             Verdicts(
                 "annotations",
                 verdicts["question_id"],
@@ -140,23 +165,27 @@ class WorkspaceView:
                 verdicts["status"],
                 group[~is_region],
                 np.asarray(np.isfinite(coordinates(verdicts)).any(axis=1)),
+                verdicts["lead_time_s"].to_numpy().astype(np.float64),
+                place.chosen(~is_region),
             ),
         )
 
     def _adjudicated(self) -> Layer:
-        boxes = self._read("evidence", ["question_id", "evidence_id", "page_index", *XYXY, "role"])
-        verdicts = self._read("verdicts", ["question_id", "status"])
+        boxes, place = self._read("evidence", ["question_id", "evidence_id", "page_index", *XYXY, "role"])
+        verdicts, verdict_place = self._read("verdicts", ["question_id", "status"])
         boxes = boxes.rename_columns({"evidence_id": "region_id"})
-        boxes = boxes.append_column("annotator", pa.nulls(boxes.num_rows, pa.string()))
+        for column in ("annotator", "origin", "quad"):
+            boxes = boxes.append_column(column, pa.nulls(boxes.num_rows, pa.string()))
         group = codes_of(pa.chunked_array([*boxes["question_id"].chunks, *verdicts["question_id"].chunks], pa.string()))
         nobody = pa.chunked_array([pa.nulls(verdicts.num_rows, pa.string())])
-        no_box = np.zeros(verdicts.num_rows, dtype=np.bool_)
+        no_box, no_time = np.zeros(verdicts.num_rows, dtype=np.bool_), np.full(verdicts.num_rows, np.nan)
+        ids, statuses, groups = verdicts["question_id"], verdicts["status"], group[boxes.num_rows :]
         return Layer(
-            self._boxes("evidence", boxes, group[: boxes.num_rows]),
-            Verdicts("verdicts", verdicts["question_id"], nobody, verdicts["status"], group[boxes.num_rows :], no_box),
+            self._boxes("evidence", boxes, group[: boxes.num_rows], place),
+            Verdicts("verdicts", ids, nobody, statuses, groups, no_box, no_time, verdict_place),
         )
 
-    def _boxes(self, table: str, rows: pa.Table, group: IntArray) -> Boxes:
+    def _boxes(self, table: str, rows: pa.Table, group: IntArray, place: Place) -> Boxes:
         question = self.question_rows(rows["question_id"])
         page_index = pc.fill_null(rows["page_index"], -1).to_numpy().astype(np.int64)
         page = np.full(len(question), -1, dtype=np.int64)
@@ -168,7 +197,9 @@ class WorkspaceView:
         # A page whose size nobody knows is stored as 0 x 0: its boxes cannot be judged against it.
         size[(size < 1).any(axis=1)] = np.nan
         names = (rows["question_id"], rows["annotator"], rows["region_id"], rows["role"])
-        return Boxes(table, *names, group, question, page_index, page, coordinates(rows), size)
+        rotated = pc.is_valid(rows["quad"]).to_numpy()
+        xyxy = coordinates(rows)
+        return Boxes(table, *names, group, question, page_index, page, xyxy, size, rows["origin"], rotated, place)
 
 
 def _first_rows(column: pa.ChunkedArray, unique: pa.Array) -> IntArray:

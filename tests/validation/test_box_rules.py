@@ -18,7 +18,7 @@ BOX_CODES = [
     "box-degenerate",
     "page-index-out-of-range",
     "box-covers-page",
-    "box-duplicate",
+    "box-repeated",
     "box-tiny",
 ]
 
@@ -137,7 +137,8 @@ def test_duplicates_are_of_one_annotator_question_and_page(tmp_path: Path) -> No
 
 def test_of_many_copies_all_but_the_first_are_named(tmp_path: Path) -> None:
     copies = [region((100, 100, 300, 200), region_id=f"r{i}") for i in range(3_000)]
-    found = validate(toy(tmp_path / "ws", copies), codes=["box-duplicate"]).findings
+    found = validate(toy(tmp_path / "ws", copies), codes=["box-repeated", "box-duplicate"]).findings
+    assert {f.code for f in found} == {"box-repeated"}
     assert {f.region_id for f in found} == {f"r{i}" for i in range(1, 3_000)}
 
 
@@ -150,7 +151,7 @@ def test_adjudicated_evidence_is_checked_like_annotations(tmp_path: Path) -> Non
     assert {f.code: f.region_id for f in found} == {
         "box-outside-page": "e0",
         "box-degenerate": "e1",
-        "box-duplicate": "e3",
+        "box-repeated": "e3",
         "box-tiny": "e4",
         "page-index-out-of-range": "e5",
     }
@@ -179,7 +180,7 @@ def test_duplicates_are_those_of_the_plain_double_loop(
     }
     with TemporaryDirectory() as folder:
         made = toy(Path(folder), rows, questions=[question(pages=["toy/p0", "toy/p0"])])
-        report = validate(made, codes=["box-duplicate"], limits=Limits(duplicate_iou=threshold))
+        report = validate(made, codes=["box-repeated", "box-duplicate"], limits=Limits(duplicate_iou=threshold))
     assert {f.region_id for f in report.findings} == expected
 
 

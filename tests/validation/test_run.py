@@ -186,13 +186,14 @@ def test_the_command_in_text_and_json(tmp_path: Path) -> None:
         "code": "box-outside-page",
         "severity": "error",
         "table": "annotations",
+        "part": "toy-train",
         "message": "reaches 312 px beyond the right edge (box (10, 10, 1312, 90), page 1000 x 800)",
         "question_id": "toy/q0",
         "annotator": "gold:toy",
         "region_id": "r0",
         "page_index": 0,
         "page_id": None,
-        "remedy": "compare the image with the one that was annotated; rescale or clip the box",
+        "remedy": "compare the image with the one that was annotated: rescale, or clip slips of the mouse with --fix",
     }
     tolerant = pinpoint("validate", tmp_path / "ws", "--code", "box-outside-page", "--tolerance", "312")
     assert (tolerant.returncode, tolerant.stderr) == (0, "")
