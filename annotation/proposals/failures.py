@@ -121,7 +121,7 @@ def _words_inside(page: PageText, boxes: FloatArray) -> NDArray[np.bool_]:
     """(n,) whether each word's centre lies in one of the boxes (m, 4)."""
     centres = (page.words.xyxy[:, :2] + page.words.xyxy[:, 2:]) / 2
     inside = (centres[:, None] >= boxes[:, :2]) & (centres[:, None] <= boxes[:, 2:])
-    found: NDArray[np.bool_] = inside.all(2).any(1)
+    found: NDArray[np.bool_] = np.any(np.all(inside, axis=2), axis=1)
     return found
 
 
