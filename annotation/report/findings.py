@@ -56,7 +56,7 @@ def _row(finding: Finding, number: int, places: Mapping[str, int]) -> dict[str, 
     question = places.get(finding.question_id or "")
     parts = [
         finding.question_id or finding.page_id if question is None else None,
-        None if finding.page_index is None else f"page {finding.page_index + 1}",
+        None if finding.page_index is None else f"page index {finding.page_index}",
         finding.region_id and f"region {finding.region_id}",
         finding.annotator and f"by {finding.annotator}",
     ]

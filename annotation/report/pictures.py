@@ -19,6 +19,8 @@ from pinpoint_data.pages import load_page
 from pinpoint_data.progress import track
 
 PIXELS = 400_000
+LONGEST = 16_000
+"""JPEG allows sides of 65,500 pixels; a page of one column of pixels needs a limit of its own."""
 QUALITY = 60
 
 
@@ -38,8 +40,8 @@ def pictures(campaign: Campaign, page_ids: Iterable[str]) -> tuple[dict[str, str
 
 
 def data_uri(image: Image.Image) -> str:
-    """The picture of a page as a JPEG of at most `PIXELS` pixels; a very tall page keeps its shape."""
-    scale = min(1.0, (PIXELS / (image.width * image.height)) ** 0.5)
+    """The picture of a page as a JPEG of at most about `PIXELS` pixels; a very tall page keeps its shape."""
+    scale = min(1.0, (PIXELS / (image.width * image.height)) ** 0.5, LONGEST / max(image.size))
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     buffer = io.BytesIO()
     # `reducing_gap` halves in steps before the last, exact one: much faster on large scans, and as good to look at.

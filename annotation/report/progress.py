@@ -40,6 +40,7 @@ def annotator_json(judgements: list[Judgement]) -> dict[str, Any]:
     marking = [j for j in judgements if j.marks]
     leads = [lead for j in judgements if j.done and (lead := seconds_of(j)) is not None]
     origins = Counter(origin for j in marking for origin in j.origins)
+    origins["deleted"] = sum(j.deleted for j in judgements if j.done)
     days = sorted(day for j in judgements if (day := day_of(j)))
     statuses = Counter(j.status for j in judgements)
     return {
@@ -49,7 +50,7 @@ def annotator_json(judgements: list[Judgement]) -> dict[str, Any]:
         "hours": sum(leads) / 3600 if leads else None,
         "boxes": sum(len(j.xyxy) for j in marking),
         "boxes_a_question": sum(len(j.xyxy) for j in marking) / len(marking) if marking else None,
-        "origins": {origin: origins[origin] for origin in ORIGINS},
+        "origins": {origin: origins[origin] for origin in (*ORIGINS, "deleted")},
         "first_day": days[0] if days else None,
         "last_day": days[-1] if days else None,
     }

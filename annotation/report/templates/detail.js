@@ -35,8 +35,8 @@ function heading(question) {
     el(
       "div",
       { class: "steps" },
-      el("button", { type: "button", onclick: () => step(-1), title: "Key K" }, "‹ Before"),
-      el("button", { type: "button", onclick: () => step(1), title: "Key J" }, "Next ›"),
+      el("button", { type: "button", "data-step": -1, onclick: () => step(-1), title: "Key K" }, "‹ Before"),
+      el("button", { type: "button", "data-step": 1, onclick: () => step(1), title: "Key J" }, "Next ›"),
       said(question.id, { class: "muted id" }),
     ),
     el("h3", {}, said(question.text || "(no question text)")),
@@ -126,6 +126,10 @@ function step(by) {
     state.page = page;
     showList();
   }
+  // At once: the event of the new address comes later than the next press of a key that is held down.
+  const held = detail.querySelector(".steps").contains(document.activeElement);
+  showDetail(state.found[at]);
+  if (held) detail.querySelector(`[data-step="${by}"]`).focus();
   location.hash = address(state.found[at]);
   list.querySelector("a[aria-current]")?.scrollIntoView({ block: "nearest" });
 }

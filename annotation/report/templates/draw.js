@@ -44,11 +44,15 @@ function outline(region) {
   return svg("polygon", { points: [0, 2, 4, 6].map((at) => `${corners[at]},${corners[at + 1]}`).join(" ") });
 }
 
+/** Whether a layer's boxes are evidence: drafts and verdicts that deny evidence may still hold prefilled ones. */
+const counts = (layer) => layer.key === "evidence" || DATA.statuses[layer.status] === "evidence";
+
 function describe(layer, region) {
   const role = DATA.roles[region[REGION.role]];
   const more =
     layer.key === "evidence" ? plural(region[REGION.votes], "vote") : (DATA.origins[region[REGION.origin]] ?? "");
-  return [layer.name, role, more].filter(Boolean).join(", ");
+  const idle = counts(layer) ? "" : `not counted: ${words(DATA.statuses[layer.status])}`;
+  return [layer.name, role, more, idle].filter(Boolean).join(", ");
 }
 
 function drawn(layer, region) {
@@ -56,7 +60,7 @@ function drawn(layer, region) {
   shape.setAttribute("class", `shape role-${DATA.roles[region[REGION.role]]}`);
   const halo = shape.cloneNode();
   halo.setAttribute("class", "halo");
-  return svg("g", { class: `region ${layer.className}`, "data-layer": layer.key }, halo, shape, svg("title", {}, describe(layer, region)));
+  return svg("g", { class: `region ${layer.className} ${counts(layer) ? "" : "idle"}`, "data-layer": layer.key }, halo, shape, svg("title", {}, describe(layer, region)));
 }
 
 function letter(layer, region, page, crowd) {
@@ -66,7 +70,7 @@ function letter(layer, region, page, crowd) {
   const before = crowd.get(place) ?? 0;
   crowd.set(place, before + 1);
   tag.style.left = `calc(${(100 * region[REGION.x0]) / page.width}% + ${before * 19}px)`;
-  tag.style.top = `${(100 * region[REGION.y0]) / page.height}%`;
+  tag.style.top = `max(15px, ${(100 * region[REGION.y0]) / page.height}%)`;
   return tag;
 }
 
@@ -78,8 +82,8 @@ function sheet(pageNumber, pageIndex, layers, { repeat = true } = {}) {
   const view = svg("svg", { viewBox: `0 0 ${page.width} ${page.height}`, preserveAspectRatio: "none", "aria-hidden": "true" });
   const crowd = new Map();
   const tags = [];
-  // What stands at the back comes first: gold is a highlighter, the adjudicated boxes lie on top.
-  const order = ["gold", "proposal", "person", "evidence"];
+  // What lies at the back comes first: gold is a highlighter, an adjudicated box a dark frame around the others.
+  const order = ["gold", "evidence", "proposal", "person"];
   for (const layer of [...layers].sort((a, b) => order.indexOf(a.key) - order.indexOf(b.key))) {
     const regions = layer.regions.filter((region) => region[REGION.page] === pageIndex);
     view.append(...regions.map((region) => drawn(layer, region)));
@@ -127,7 +131,7 @@ function pageFigure(question, pageIndex, layers) {
       el("b", {}, caption),
       pageIndex === question.answer_page && el("span", { class: "badge" }, "answer page of the source"),
       said(page.id, { class: "muted" }),
-      el("span", { class: "muted" }, `${integer(page.width)} × ${integer(page.height)} px`),
+      el("span", { class: "muted" }, `page index ${pageIndex}, ${integer(page.width)} × ${integer(page.height)} px`),
       PICTURED.has(number) ? null : el("span", { class: "muted" }, "no picture in this report"),
       el("label", { class: "zoom" }, "Zoom ", zoom),
     ),

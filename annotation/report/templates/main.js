@@ -63,7 +63,7 @@ function follow() {
   const place = PLACES.get(id);
   if (place === undefined) return;
   const inside = detail.contains(document.activeElement) || list.contains(document.activeElement);
-  showDetail(place);
+  if (place !== state.current) showDetail(place);
   if (!state.found.includes(place)) showFiltered({});
   // From elsewhere in the report, or where list and question stand one above the other, go to the question.
   if (!inside || matchMedia("(max-width: 1000px)").matches) {

@@ -77,6 +77,7 @@ function shares(origins) {
   const total = DATA.origins.reduce((sum, name) => sum + origins[name], 0);
   if (!total) return null;
   const parts = DATA.origins.map((name) => `${percent(origins[name] / total)} ${name}`);
+  if (origins.deleted) parts.push(`${integer(origins.deleted)} removed`);
   return el("div", { class: "note" }, parts.join(", "));
 }
 
