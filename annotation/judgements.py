@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -28,8 +29,8 @@ PROPOSAL = "proposal:"
 DONE = ("evidence", "no_evidence", "unanswerable", "wrong_answer")
 """Statuses with which an annotator has finished a question; `skipped` and `unfinished` say nothing about it."""
 
-LARGEST_PX = 1e7
-"""No page is that many pixels wide: larger numbers are damage, and their areas would overflow."""
+SMALLEST_PX, LARGEST_PX = 1e-6, 1e7
+"""No evidence is that small and no page that large: such numbers are damage, and areas of them would not be exact."""
 
 _COLUMNS = (
     *("question_id", "annotator", "region_id", "page_index", "x0", "y0", "x1", "y1"),
@@ -215,13 +216,21 @@ def _place(row: dict[str, Any]) -> tuple[Any, ...]:
     return row["page_index"], *(row[c] for c in _XYXY), row["role"] or "answer", row["region_id"]
 
 
+def box_fault(xyxy: Sequence[float | None]) -> str | None:
+    """What makes four numbers no box that can be compared, if anything does."""
+    values = [value for value in xyxy if value is not None and math.isfinite(value)]
+    if len(values) < 4 or values[2] - values[0] < SMALLEST_PX or values[3] - values[1] < SMALLEST_PX:
+        return f"has no area: {list(xyxy)}"
+    if max(map(abs, values)) > LARGEST_PX:
+        return f"lies on no page: {list(xyxy)}"
+    return None
+
+
 def _fault(row: dict[str, Any]) -> str | None:
     box = [row[name] for name in _XYXY]
     name = f"region {row['region_id']}"
-    if None in box or not np.isfinite(box).all() or box[0] >= box[2] or box[1] >= box[3]:
-        return f"{name} has no area: {box}"
-    if np.abs(box).max() > LARGEST_PX:
-        return f"{name} lies on no page: {box}"
+    if fault := box_fault(box):
+        return f"{name} {fault}"
     if row["page_index"] is None or row["page_index"] < 0:
         return f"{name} is on page {row['page_index']}"
     if row["role"] is not None and row["role"] not in ROLES:

@@ -9,13 +9,12 @@ WS/files/adjudication/overlay.jsonl, one decision a line; the last line of a que
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from annotation.judgements import DONE
+from annotation.judgements import DONE, box_fault
 from pinpoint_data.atomic import write_bytes
 from pinpoint_data.errors import Problem, UsageError, WorkspaceError
 from pinpoint_data.schema import ROLES
@@ -72,9 +71,8 @@ class Decision:
         if (self.status == "evidence") != bool(self.boxes):
             return f"status {self.status!r} with {len(self.boxes)} boxes: only evidence has boxes, and at least one"
         for box in self.boxes:
-            x0, y0, x1, y1 = box.xyxy
-            if not all(map(math.isfinite, box.xyxy)) or x0 >= x1 or y0 >= y1:
-                return f"a box has no area: {list(box.xyxy)}"
+            if fault := box_fault(box.xyxy):
+                return f"a box {fault}"
             if box.page_index < 0 or box.role not in ROLES:
                 return f"a box is on page {box.page_index} with role {box.role!r}; roles are {', '.join(ROLES)}"
         return None

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotation.agreement.alpha import Tally, alpha
-from annotation.agreement.asked import load_asked
+from annotation.agreement.asked import Asked, load_asked
 from annotation.agreement.frame import NONE, Frame, build_frame, finished
 from annotation.agreement.groups import group_boxes
 from annotation.agreement.overlaps import find_overlaps
@@ -23,7 +23,7 @@ from annotation.agreement.results import (
 )
 from annotation.agreement.units import box_tally, status_tally
 from annotation.agreement.words import WordAgreement, measure_words
-from annotation.judgements import DONE, Judgements
+from annotation.judgements import DONE, Judgement, Judgements
 from pinpoint_data.errors import Problem
 from pinpoint_data.workspace import Workspace
 
@@ -67,6 +67,16 @@ def measure_agreement(workspace: Workspace, judgements: Judgements, settings: Se
         disputed=_disputed(questions, settings.disputed),
         problems=(*judgements.problems, *unknown, *off_page),
     )
+
+
+def compare_questions(
+    by_question: dict[str, list[Judgement]], asked: dict[str, Asked], annotators: tuple[str, ...], iou: float
+) -> dict[str, QuestionAgreement]:
+    """The figures of each question that two or more annotators finished, without words."""
+    frame, _ = build_frame(by_question, asked, annotators)
+    overlaps = find_overlaps(frame.xyxy, frame.page, frame.owner)
+    figures = compare_pairs(frame, overlaps, (iou,), iou, None)
+    return {question.question_id: question for question in _questions(frame, figures, iou)}
 
 
 class _Slices:
