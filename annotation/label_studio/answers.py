@@ -22,11 +22,11 @@ class ServerError(PinpointError):
         self.status = status
 
 
-class Refused(ServerError):
+class RefusedError(ServerError):
     """The server said no (4xx); nothing was done."""
 
 
-class AnswerLost(ServerError):
+class AnswerLostError(ServerError):
     """The request may have been carried out or not: a broken connection, a time-out, a 5xx.
 
     Attributes:
@@ -75,22 +75,22 @@ def refusal(url: str, method: str, path: str, response: httpx2.Response, text: s
     if status == 401:
         return _unauthorized(url, path, text)
     if status == 403:
-        return Refused(
+        return RefusedError(
             f"does not allow {method} {path}: {text}", file=url, status=status, remedy="use the key of a member"
         )
     if status == 404 and "html" in response.headers.get("Content-Type", ""):
-        return Refused(
+        return RefusedError(
             f"has no {path}; it answers with {text}",
             file=url,
             status=status,
             remedy="is this the address of a Label Studio (1.20 or newer), with the path it stands under?",
         )
     if status == 429:
-        return Refused(f"is asked too often: {text}", file=url, status=status, remedy="wait and run it again")
-    return Refused(f"refuses {method} {path} ({status}): {text}", file=url, status=status)
+        return RefusedError(f"is asked too often: {text}", file=url, status=status, remedy="wait and run it again")
+    return RefusedError(f"refuses {method} {path} ({status}): {text}", file=url, status=status)
 
 
-def _unauthorized(url: str, path: str, text: str) -> Refused:
+def _unauthorized(url: str, path: str, text: str) -> RefusedError:
     if "legacy token authentication has been disabled" in text:
         message = "has switched off legacy tokens"
         remedy = "use a personal access token (Account & Settings), or allow legacy tokens under Organization"
@@ -100,4 +100,4 @@ def _unauthorized(url: str, path: str, text: str) -> Refused:
     else:
         message = f"does not accept the key: {text}"
         remedy = "copy it again from Account & Settings; was it made on another server?"
-    return Refused(message, file=url, status=401, remedy=remedy)
+    return RefusedError(message, file=url, status=401, remedy=remedy)

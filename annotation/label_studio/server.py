@@ -1,8 +1,8 @@
-"""A Label Studio server over HTTP: two kinds of tokens, repeats only where they are harmless, errors that say what to do.
+"""A Label Studio server over HTTP: both kinds of tokens, repeats only where they are harmless, errors with a remedy.
 
 Whatever may be asked twice (GET, PATCH, DELETE) is repeated with growing waits after a 5xx, a time-out or a broken
 connection. A POST never is: Label Studio makes everything again when asked again. When the answer to one is lost the
-caller gets `AnswerLost`, looks at what the server has, and sends only what is missing.
+caller gets `AnswerLostError`, looks at what the server has, and sends only what is missing.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Any
 
 import httpx2
 
-from annotation.label_studio.answers import AnswerLost, Refused, ServerError, brief, refusal
+from annotation.label_studio.answers import AnswerLostError, RefusedError, ServerError, brief, refusal
 from annotation.label_studio.api_key import ApiKey, clean_url, masked
 from pinpoint_data.atomic import atomic_path
 
-__all__ = ["AnswerLost", "Refused", "Server", "ServerError"]
+__all__ = ["AnswerLostError", "RefusedError", "Server", "ServerError"]
 
 WAITS_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 IMPORT_TIMEOUT_S = 300.0
@@ -80,7 +80,7 @@ class Server:
         """What POST answers; it is sent once.
 
         Raises:
-            AnswerLost: It may have been carried out or not.
+            AnswerLostError: It may have been carried out or not.
         """
         return self.request("POST", path, params=params, body=body, repeat=False, timeout_s=timeout_s)
 
@@ -92,7 +92,7 @@ class Server:
         """Delete; what is gone already is fine."""
         try:
             self.request("DELETE", path)
-        except Refused as error:
+        except RefusedError as error:
             if error.status != 404:
                 raise
 
@@ -142,8 +142,8 @@ class Server:
             timeout_s: How long to wait for the answer.
 
         Raises:
-            Refused: The server said no (4xx); nothing was done.
-            AnswerLost: The request may have been carried out.
+            RefusedError: The server said no (4xx); nothing was done.
+            AnswerLostError: The request may have been carried out.
             ServerError: No server, or no Label Studio.
         """
         extra: dict[str, Any] = {"files": files}
@@ -286,9 +286,9 @@ class Server:
             response.close()
         return self._mask(brief(response, body[:_MAX_ERROR_BYTES]))
 
-    def _lost(self, method: str, path: str, reason: str, status: int | None = None) -> AnswerLost:
+    def _lost(self, method: str, path: str, reason: str, status: int | None = None) -> AnswerLostError:
         said = f"answers {status}" if status else "gives no answer"
-        return AnswerLost(f"{said} to {method} {path}: {self._mask(reason)}", file=self.url, status=status)
+        return AnswerLostError(f"{said} to {method} {path}: {self._mask(reason)}", file=self.url, status=status)
 
     def _mask(self, text: str) -> str:
         return masked(text, self._key.reveal(), self._access)
