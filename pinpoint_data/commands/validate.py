@@ -92,6 +92,7 @@ def validate(
     done, lines = _write(opened, source, codes, limits, fix=fix, undo_fix=undo_fix)
     report = run_rules(opened, source=source, codes=codes, limits=limits)
     if form == "sarif":
+        click.echo("".join(f"{line}\n" for line in lines if line), err=True, nl=False)
         emit(to_sarif(report), "", as_json=True)
     else:
         payload = {"workspace": str(workspace), **done, **report.to_json()}

@@ -75,7 +75,8 @@ def plan(view: WorkspaceView, limits: Limits, codes: Collection[str] = FIXABLE) 
     A box is clipped if `limits.clip_share` of it lies on the page: what lies further out was drawn for another image,
     and clipping would hide that. Of boxes with equal coordinates and role, after clipping, the first one stays.
     """
-    return [change for layer in view.layers for change in _of(view.workspace, layer.boxes, limits, codes)]
+    with np.errstate(all="ignore"):  # as in `run.validate`
+        return [change for layer in view.layers for change in _of(view.workspace, layer.boxes, limits, codes)]
 
 
 def _of(workspace: Workspace, boxes: Boxes, limits: Limits, codes: Collection[str]) -> Iterator[Change]:
@@ -107,10 +108,10 @@ def _clipped(workspace: Workspace, boxes: Boxes, limits: Limits) -> tuple[FloatA
     cut = np.asarray(leaves_page(boxes, limits) & boxes.whole & (share >= limits.clip_share))
     for row in np.flatnonzero(cut & boxes.rotated):
         quad = _quad(workspace, boxes, int(row))
-        bounds = shapely.intersection(shapely.MultiPoint(quad).convex_hull, shapely.box(*inside[row])).bounds
-        # Corners that do not make an area on the page do not fit the box: nothing that could be mended blindly.
-        cut[row] = len(bounds) == 4 and bounds[0] < bounds[2] and bounds[1] < bounds[3]
-        inside[row] = bounds if cut[row] else inside[row]
+        left = shapely.intersection(shapely.MultiPoint(quad).convex_hull, shapely.box(*inside[row])).bounds
+        # NaN stands for no area: the corners do not fit the box, which is nothing to mend blindly.
+        inside[row] = np.clip(left, inside[row, [0, 1, 0, 1]], inside[row, [2, 3, 2, 3]])
+    cut &= (inside[:, 2:] > inside[:, :2]).all(axis=1)
     return np.where(cut[:, None], inside, boxes.xyxy), cut
 
 

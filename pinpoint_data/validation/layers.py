@@ -168,6 +168,12 @@ def runs(keys: IntArray) -> Iterator[slice]:
         yield slice(start, end)
 
 
+def is_person(annotators: pa.ChunkedArray) -> BoolArray:
+    """(n,) True for annotators that are neither programs nor the truth that came with a source (`gold:<source>`)."""
+    gold: BoolArray = pc.fill_null(pc.starts_with(annotators, "gold:"), False).to_numpy()
+    return ~gold & ~is_proposal(annotators)
+
+
 def is_proposal(annotators: pa.ChunkedArray) -> BoolArray:
     """(n,) True for annotators that are programs (`proposal:<method>`), whose boxes say nothing about people."""
     found: BoolArray = pc.fill_null(pc.starts_with(annotators, "proposal:"), False).to_numpy()

@@ -70,7 +70,7 @@ def latest(workspace: Workspace) -> Revision | None:
         found = json.loads(file.read_text(encoding="utf-8"))
         parts = tuple(RevisedPart(**{name: str(value) for name, value in part.items()}) for part in found["parts"])
         return Revision(int(folders[-1].name), folders[-1], parts)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise WorkspaceError(
             f"the revision is damaged: {error}", file=file, remedy=f"move {folders[-1]} out of the workspace"
         ) from error

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from pinpoint_data.validation.answer_rules import extractive_answers
 from pinpoint_data.validation.findings import FunctionRule, Hit, Limits, Rule
-from pinpoint_data.validation.layers import BoolArray, Verdicts, is_proposal
+from pinpoint_data.validation.layers import BoolArray, Verdicts, is_person
 from pinpoint_data.validation.page_words import page_texts
 from pinpoint_data.validation.view import WorkspaceView
 
@@ -97,7 +97,7 @@ def _status_against_answers(view: WorkspaceView, limits: Limits) -> Iterator[Hit
 
 def _status_disagreement(view: WorkspaceView, limits: Limits) -> Iterator[Hit]:
     annotated, adjudicated = (layer.verdicts for layer in view.layers)
-    judges = _is(annotated, *_FINISHED) & ~is_proposal(annotated.annotator)
+    judges = _is(annotated, *_FINISHED) & is_person(annotated.annotator)
     open_ = ~pc.is_in(annotated.question_id, value_set=pc.unique(adjudicated.question_id)).to_numpy()
     rows = np.flatnonzero(judges & open_)
     said: dict[str, dict[str, str]] = {}
@@ -151,7 +151,7 @@ RULES: tuple[Rule, ...] = (
     FunctionRule(
         code="status-disagreement",
         severity="warning",
-        what="no status has a majority among the annotators who finished the question, and nothing is adjudicated",
+        what="no status has a majority among the people who finished the question, and nothing is adjudicated",
         why="Whether there is evidence at all is open: the question can be published neither way.",
         remedy="run `pinpoint adjudicate` and decide it by hand, or ask one more annotator",
         function=_status_disagreement,

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from unittest import mock
 
+from pinpoint_data.cli import main
 from pinpoint_data.workspace import Workspace
 
 Row = dict[str, Any]
@@ -121,3 +126,26 @@ def viscot(path: Path, files: Iterable[Path]) -> Workspace:
             boxes += [region(record["bbox"], question_id), verdict(question_id)]
         tables["questions"][part], tables["annotations"][f"{part}.gold"] = rows, boxes
     return workspace(path, tables)
+
+
+class Done(NamedTuple):
+    """What a command left."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def pinpoint(*arguments: object) -> Done:
+    """Run `pinpoint ...` in this process: what a user sees, without the second that starting Python takes."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.object(sys, "argv", ["pinpoint", *map(str, arguments)]),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            main()
+        except SystemExit as exit_:
+            return Done(int(exit_.code or 0), out.getvalue(), err.getvalue())
+    raise AssertionError("main always exits")
