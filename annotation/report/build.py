@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from annotation.agreement import Agreement, QuestionAgreement, measure_agreement
-from annotation.judgements import DONE
 from annotation.report.agreement import agreement_json, is_disputed, question_json
 from annotation.report.campaign import Campaign, Row, load_campaign
 from annotation.report.findings import findings_json
 from annotation.report.page import render
 from annotation.report.pictures import pictures
-from annotation.report.progress import adjudication_json, progress_json
+from annotation.report.progress import progress_json
 from annotation.report.questions import QuestionRows, enums_json, layers_json
 from annotation.report.statistics import statistics_json
 from annotation.report.text import shown
+from annotation.report.verdicts import adjudication_json
 from pinpoint_data.atomic import write_text
 from pinpoint_data.errors import Problem
 from pinpoint_data.validation.run import validate
@@ -150,9 +150,14 @@ def _data(
         rows.sources.place(source["source"])
         rows.splits.place(source["split"])
     layers = {name: number for number, name in enumerate(campaign.people.annotators)}
-    deciders = sorted({question["verdict"]["by"] for question in questions if question["verdict"]})
+    deciders = sorted(
+        {
+            question["verdict"]["by"]
+            for question in questions
+            if question["verdict"] and question["verdict"]["open"] is None
+        }
+    )
     return enums_json() | {
-        "done": DONE,
         "layers": layers_json(campaign),
         "progress": progress,
         "adjudication": adjudication_json(campaign),

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from statistics import median
 from typing import Any
 
-from annotation.judgements import Judgement
+from annotation.judgements import DONE, Judgement
 from annotation.report.campaign import Campaign, seconds_of
 from annotation.report.text import shown
 from pinpoint_data.schema import STATUSES
@@ -62,23 +62,6 @@ def day_of(judgement: Judgement) -> str | None:
     return found[0] if found else None
 
 
-def adjudication_json(campaign: Campaign) -> dict[str, Any]:
-    """What was decided: verdicts by status, by policy and by who decided, and the evidence's votes."""
-    verdicts = [
-        campaign.verdicts[id_] for row in campaign.questions if (id_ := row["question_id"]) in campaign.verdicts
-    ]
-    boxes = [box for row in verdicts for box in campaign.evidence.get(row["question_id"], ())]
-    statuses = Counter(row["status"] for row in verdicts)
-    return {
-        "verdicts": len(verdicts),
-        "statuses": {status: statuses[status] for status in STATUSES if statuses[status]},
-        "decided_by": dict(sorted(Counter(shown(row["decided_by"]) for row in verdicts).items())),
-        "policies": dict(sorted(Counter(shown(row["policy"]) for row in verdicts).items())),
-        "boxes": len(boxes),
-        "votes": {str(votes): n for votes, n in sorted(Counter(box["votes"] for box in boxes).items())},
-    }
-
-
 def _done(judgements: Iterable[Judgement]) -> int:
     return sum(j.done for j in judgements)
 
@@ -90,6 +73,7 @@ def _counts(done: Iterable[int]) -> list[int]:
 
 
 def _sources(campaign: Campaign, done: Mapping[str, int]) -> list[dict[str, Any]]:
+    decided = {id_ for id_, verdict in campaign.verdicts.items() if verdict["status"] in DONE}
     groups: dict[tuple[str, str], list[str]] = defaultdict(list)
     for row in campaign.questions:
         groups[row["source"], row["split"]].append(row["question_id"])
@@ -99,7 +83,7 @@ def _sources(campaign: Campaign, done: Mapping[str, int]) -> list[dict[str, Any]
             "split": shown(split),
             "questions": len(ids),
             "done_by": _counts(done[id_] for id_ in ids),
-            "verdicts": sum(id_ in campaign.verdicts for id_ in ids),
+            "decided": sum(id_ in decided for id_ in ids),
         }
         for (source, split), ids in sorted(groups.items())
     ]

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from annotation.judgements import GOLD, PROPOSAL, Judgement
+from annotation.judgements import DONE, GOLD, PROPOSAL, Judgement
 from annotation.report.campaign import Campaign, Row, seconds_of
 from annotation.report.progress import ORIGINS
 from annotation.report.text import shown
+from annotation.report.verdicts import OPEN, verdict_json
 from pinpoint_data.schema import ROLES, STATUSES
 
 Cell = dict[str, Any]
@@ -87,7 +88,7 @@ class QuestionRows:
             "answer_page": row["answer_page_index"],
             "judged": [self._judgement(judgement) for judgement in judged],
             "evidence": [_evidence(box) for box in self.campaign.evidence.get(question_id, ())],
-            "verdict": _verdict(self.campaign.verdicts.get(question_id)),
+            "verdict": verdict_json(self.campaign.verdicts.get(question_id)),
         }
 
     def pages_json(self) -> list[Cell]:
@@ -127,18 +128,12 @@ class QuestionRows:
 
 def enums_json() -> Cell:
     """What the numbers of regions and verdicts stand for."""
-    return {"statuses": STATUSES, "roles": ROLES, "origins": ORIGINS}
+    return {"statuses": STATUSES, "roles": ROLES, "origins": ORIGINS, "done": DONE, "open": list(OPEN.items())}
 
 
 def _evidence(box: Row) -> list[Any]:
     corners = _rounded([box[name] for name in ("x0", "y0", "x1", "y1")])
     return [box["page_index"], *corners, ROLES.index(box["role"]), box["votes"]]
-
-
-def _verdict(row: Row | None) -> Cell | None:
-    if row is None:
-        return None
-    return {"status": STATUSES.index(row["status"]), "policy": shown(row["policy"]), "by": shown(row["decided_by"])}
 
 
 def _rounded(numbers: Sequence[float]) -> list[float]:

@@ -41,7 +41,8 @@ class PageLog:
     Attributes:
         errors: Console errors (refusals by the content security policy among them) and uncaught exceptions.
         dialogs: Texts of `alert`, `confirm` and `prompt`; each was dismissed.
-        requests: Addresses asked for, without those of `data:` and `blob:`; a `file:` page is its own first.
+        requests: Addresses asked for, without those of `data:` and `blob:`; a `file:` page is its own first. What a
+            policy then blocks is among them.
     """
 
     errors: list[str] = field(default_factory=list)

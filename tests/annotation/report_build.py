@@ -39,8 +39,8 @@ def campaign(folder: Path) -> Workspace:
     toy/agree        three equal judgements, gold, adjudicated
     toy/pages        three pages; boxes on different pages; adjudicated otherwise
     toy/tall         a page of 200 x 2000; a rotated region
-    toy/status       evidence against wrong_answer
-    toy/open         skipped, unfinished
+    toy/status       evidence against wrong_answer; in conflict
+    toy/open         skipped, unfinished; held back by a person
     toy/single       done by one
     toy/hostile      text that tries to get out, judged by two
     other/nobody     nobody judged it; its page has no file
@@ -100,4 +100,7 @@ def _adjudicate(ws: Workspace) -> None:
     write(ws, "evidence", "toy-train", [evidence])
     decided = {"status": "evidence", "agreement": None, "policy": "quorum=2", "decided_by": "policy"}
     other = decided | {"question_id": "toy/pages", "status": "unanswerable", "decided_by": f"review:{MARK}"}
-    write(ws, "verdicts", "toy-train", [decided | {"question_id": "toy/agree"}, other])
+    conflict = {"status": "unfinished", "agreement": '{"conflict": "status-conflict"}', "decided_by": "vote"}
+    rows = [decided | {"question_id": "toy/agree"}, other, decided | conflict | {"question_id": "toy/status"}]
+    held = {"status": "unfinished", "agreement": "no JSON", "policy": "overlay", "question_id": "toy/open"}
+    write(ws, "verdicts", "toy-train", [*rows, decided | held])

@@ -153,7 +153,9 @@ class TestData:
 
     def test_adjudication(self, data):
         found = data["adjudication"]
-        assert found["statuses"] == {"evidence": 1, "unanswerable": 1}
+        assert (found["decided"], found["statuses"]) == (2, {"evidence": 1, "unanswerable": 1})
+        assert found["open"] == {"status-conflict": 1, "held-back": 1}
+        assert [source["decided"] for source in data["progress"]["sources"]] == [0, 2]
         assert found["decided_by"] == {"policy": 1, f"review:{MARK}": 1}
         assert found["votes"] == {"3": 1}
 

@@ -55,8 +55,13 @@ function figures(question) {
     { class: "strip" },
     agreement && el("span", { title: "1 less the dispute: F1 over pairs of annotators, 0 where their statuses differ" }, "agreement ", el("b", {}, percent(1 - agreement.dispute))),
     shown,
-    verdict && el("span", {}, "adjudicated: ", el("b", {}, words(DATA.statuses[verdict.status])), " by ", said(verdict.by), " (", said(verdict.policy), ")"),
+    verdict && verdictText(verdict),
   );
+}
+
+function verdictText({ open, status, by, policy }) {
+  if (open !== null) return el("span", {}, "in conflict: ", el("b", {}, DATA.open[open][1]), " (", said(policy), ")");
+  return el("span", {}, "adjudicated: ", el("b", {}, words(DATA.statuses[status])), " by ", said(by), " (", said(policy), ")");
 }
 
 function legendOf(layers, redraw) {
@@ -77,7 +82,7 @@ function legendOf(layers, redraw) {
     { class: "layers" },
     el("legend", {}, "Boxes shown"),
     el("ul", {}, layers.map(item)),
-    el("p", { class: "note" }, "Solid: answer. Dashed: support."),
+    el("p", { class: "note" }, "Solid: answer. Dashed: support. Dark frame: adjudicated. Yellow: gold."),
   );
 }
 

@@ -38,6 +38,7 @@ const percent = (value, digits = 0) => (value === null ? DASH : `${(100 * value)
 const decimal = (value, digits = 2) => (value === null || value === undefined ? DASH : value.toFixed(digits));
 const plural = (count, one, many = `${one}s`) => `${integer(count)} ${count === 1 ? one : many}`;
 const words = (name) => name.replaceAll("_", " ");
+const dashed = (name) => name.replaceAll("-", " ");
 
 function duration(seconds) {
   if (seconds === null) return DASH;

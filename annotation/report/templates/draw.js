@@ -99,6 +99,19 @@ function sheet(pageNumber, pageIndex, layers, { repeat = true } = {}) {
   return node;
 }
 
+/** What a change of zoom keeps in the middle, as shares of the page: what is there, else (all is seen) the boxes. */
+function middleOf(scroller, paper, page, regions) {
+  const mean = (low, high, size) => regions.reduce((sum, region) => sum + (region[low] + region[high]) / 2 / size, 0) / regions.length;
+  const along = (seen, scrolled, whole, low, high, size) => {
+    if (whole > seen + 1) return (scrolled + seen / 2) / whole;
+    return regions.length ? mean(low, high, size) : 0.5;
+  };
+  return {
+    x: along(scroller.clientWidth, scroller.scrollLeft, paper.offsetWidth, REGION.x0, REGION.x1, page.width),
+    y: along(scroller.clientHeight, scroller.scrollTop, paper.offsetHeight, REGION.y0, REGION.y1, page.height),
+  };
+}
+
 /** A page with its caption and zoom; the first box of a tall page is scrolled to. */
 function pageFigure(question, pageIndex, layers) {
   const number = question.pages[pageIndex];
@@ -108,19 +121,21 @@ function pageFigure(question, pageIndex, layers) {
   const paper = sheet(number, pageIndex, layers);
   const tall = page.height / page.width > TALL;
   const scroller = el("div", { class: "scroller", tabindex: 0, role: "group", "aria-label": caption }, paper);
+  const regions = layers.flatMap((layer) => layer.regions.filter((region) => region[REGION.page] === pageIndex));
   const resize = (zoom) => {
+    const middle = middleOf(scroller, paper, page, regions);
     const base = tall ? "min(100%, 420px)" : `min(100%, ${(78 * page.width) / page.height}vh)`;
     paper.style.width = `calc(${base} * ${zoom})`;
+    scroller.scrollLeft = middle.x * paper.offsetWidth - scroller.clientWidth / 2;
+    scroller.scrollTop = middle.y * paper.offsetHeight - scroller.clientHeight / 2;
   };
   resize(1);
   const zoom = el("input", { type: "range", min: 1, max: 4, step: 0.25, value: 1, "aria-label": `Zoom of ${caption}`, oninput: (event) => resize(event.target.value) });
   if (tall) {
-    const tops = layers.flatMap((layer) => layer.regions.filter((region) => region[REGION.page] === pageIndex).map((region) => region[REGION.y0]));
-    if (tops.length) {
-      requestAnimationFrame(() => {
-        scroller.scrollTop = (Math.min(...tops) / page.height) * paper.offsetHeight - 60;
-      });
-    }
+    requestAnimationFrame(() => {
+      const first = Math.min(...regions.map((region) => region[REGION.y0]));
+      if (regions.length) scroller.scrollTop = (first / page.height) * paper.offsetHeight - 60;
+    });
   }
   return el(
     "figure",

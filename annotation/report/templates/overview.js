@@ -31,7 +31,7 @@ function showProgress() {
       tile(integer(progress.questions), "questions", plural(progress.sources.length, "source and split", "sources and splits")),
       tile(percent(progress.questions ? begun / progress.questions : null), "done by an annotator", `${integer(begun)} questions`),
       tile(percent(progress.questions ? twice / progress.questions : null), "done by two or more", `${integer(twice)} questions`),
-      tile(integer(adjudication.verdicts), "adjudicated", plural(adjudication.boxes, "evidence box", "evidence boxes")),
+      tile(integer(adjudication.decided), "adjudicated", [plural(adjudication.boxes, "box", "boxes"), waiting() > 0 && `, ${integer(waiting())} in conflict`]),
       alpha && tile(decimal(alpha.value), "alpha over boxes", `95 %: ${interval(alpha)}`),
       tile(integer(DATA.findings.serious), "errors and warnings", "from validation"),
     ),
@@ -92,28 +92,42 @@ const sourceTable = () =>
       stacked(doneParts(row.done_by), "Questions by number of annotators"),
       percent(atLeast(row.done_by, 1) / row.questions),
       percent(atLeast(row.done_by, 2) / row.questions),
-      percent(row.verdicts / row.questions),
+      percent(row.decided / row.questions),
     ]),
   );
 
 const timelinePanel = () =>
   DATA.progress.days.length ? panel("Finished questions a day", null, timeline(DATA.progress.days)) : null;
 
+/** Questions that neither votes nor a person decided. */
+const waiting = () => Object.values(DATA.adjudication.open).reduce((sum, count) => sum + count, 0);
+
+const openReasons = () =>
+  el(
+    "ul",
+    { class: "plain" },
+    DATA.open.map(([name, what], place) => {
+      const count = DATA.adjudication.open[name];
+      return count && el("li", { title: what }, filterLink({ verdict: `open${place}` }, dashed(name)), " ", el("b", {}, integer(count)));
+    }),
+  );
+
 function adjudicationPanel() {
   const { adjudication } = DATA;
-  if (!adjudication.verdicts) return panel("Adjudication", "Nothing adjudicated yet: pinpoint adjudicate.");
+  if (!adjudication.decided && !waiting()) return panel("Adjudication", "Nothing adjudicated yet: pinpoint adjudicate.");
   const listed = (counts, name = (key) => key) =>
     el("ul", { class: "plain" }, Object.entries(counts).map(([key, count]) => el("li", {}, said(name(key)), " ", el("b", {}, integer(count)))));
   return panel(
     "Adjudication",
-    `${integer(adjudication.verdicts)} of ${integer(DATA.progress.questions)} questions`,
+    `${integer(adjudication.decided)} of ${integer(DATA.progress.questions)} questions decided, ${integer(waiting())} waiting for somebody`,
     el(
       "div",
       { class: "columns tight" },
       el("div", {}, el("h4", {}, "Verdict"), listed(adjudication.statuses, words)),
+      waiting() > 0 && el("div", {}, el("h4", {}, "In conflict"), openReasons()),
       el("div", {}, el("h4", {}, "Decided by"), listed(adjudication.decided_by)),
       el("div", {}, el("h4", {}, "Policy"), listed(adjudication.policies)),
-      el("div", {}, el("h4", {}, "Votes for a box"), listed(adjudication.votes, (votes) => `${votes}:`)),
+      el("div", {}, el("h4", {}, "Votes for a box"), listed(adjudication.votes, (votes) => `${votes} votes:`)),
     ),
   );
 }
@@ -241,18 +255,21 @@ function showFindings() {
   const { codes, rows, listed } = DATA.findings;
   if (!codes.length) return body("findings").append(empty("Validation found nothing."));
   return body("findings").append(
-    ...codes.map((code, place) =>
-      el(
+    ...codes.map((code, place) => {
+      const found = el("ul", { class: "plain" });
+      // Thousands of rows that nobody has opened stay out of the document.
+      const open = () => found.replaceChildren(...rows.filter((row) => row.code === place).map(findingItem));
+      return el(
         "details",
-        { class: `finding ${code.severity}` },
+        { class: `finding ${code.severity}`, ontoggle: open },
         el("summary", {}, el("span", { class: `severity ${code.severity}` }, code.severity), " ", el("code", {}, said(code.code)), " ", el("b", {}, integer(code.count)), " ", said(code.what, { class: "muted" })),
         el("p", {}, el("b", {}, "Why it matters: "), said(code.why)),
         el("p", {}, el("b", {}, "Remedy: "), said(code.remedy)),
         el("p", {}, filterLink({ finding: place }, "Show the questions")),
-        el("ul", { class: "plain" }, rows.filter((row) => row.code === place).map(findingItem)),
+        found,
         code.count > listed && el("p", { class: "note" }, `The first ${listed} are listed; pinpoint validate WORKSPACE --code ${code.code} --json lists all.`),
-      ),
-    ),
+      );
+    }),
   );
 }
 
@@ -261,7 +278,7 @@ const findingItem = ({ question, message, where }) =>
     "li",
     {},
     question === null ? said(where) : el("a", { href: address(question) }, said(DATA.questions[question].id)),
-    question === null || !where ? " " : [" ", said(where, { class: "muted" }), " "],
+    question === null || !where ? ": " : [" ", said(where, { class: "muted" }), ": "],
     said(message),
   );
 

@@ -42,7 +42,13 @@ function setUpFilters() {
   const people = DATA.layers.map((layer, place) => [place, `${layer.tag} · ${layer.name}`, layer.kind]);
   options("annotator", "anybody", people.filter(([, , kind]) => kind === "person"));
   options("status", "any", [...numbered(DATA.statuses), ["differ", "statuses differ"], ["undone", "done by nobody"], ["single", "done by one only"]]);
-  options("verdict", "any", [["yes", "adjudicated"], ["no", "not adjudicated"], ...DATA.deciders.map((name, place) => [`by${place}`, `decided by ${name}`])]);
+  options("verdict", "any", [
+    ["yes", "decided"],
+    ["no", "not decided"],
+    ["open", "in conflict"],
+    ...DATA.open.map(([name], place) => [`open${place}`, `in conflict: ${dashed(name)}`]).filter((_, place) => DATA.adjudication.open[DATA.open[place][0]]),
+    ...DATA.deciders.map((name, place) => [`by${place}`, `decided by ${name}`]),
+  ]);
   options("finding", "any", [["any", "with a finding"], ["none", "without findings"], ...DATA.findings.codes.map((code, place) => [place, code.code])]);
   options("sort", null, Object.entries(ORDERS).map(([value, [label]]) => [value, label]));
   form.addEventListener("input", applyFilters);
@@ -80,8 +86,11 @@ function statusFits(people, status) {
 
 function verdictFits(question, verdict) {
   if (verdict === "") return true;
-  if (verdict === "yes" || verdict === "no") return (verdict === "yes") === (question.verdict !== null);
-  return question.verdict?.by === DATA.deciders[Number(verdict.slice(2))];
+  const waits = question.verdict?.open ?? null;
+  const decided = question.verdict !== null && waits === null;
+  if (verdict === "yes" || verdict === "no") return (verdict === "yes") === decided;
+  if (verdict.startsWith("by")) return decided && question.verdict.by === DATA.deciders[Number(verdict.slice(2))];
+  return waits !== null && (verdict === "open" || waits === Number(verdict.slice(4)));
 }
 
 function findingFits(findings, finding) {
@@ -162,12 +171,17 @@ function listRow(place) {
         people.map(([layer, status, , regions]) =>
           el("span", { class: "judged" }, chip(layer), SHORT[DATA.statuses[status]] ?? plural(regions.length, "box", "boxes")),
         ),
-        question.verdict && el("span", { class: "badge", title: "adjudicated" }, `✓ ${words(DATA.statuses[question.verdict.status])}`),
+        question.verdict && verdictBadge(question.verdict),
         question.findings.length > 0 && el("span", { class: "badge warn" }, plural(question.findings.length, "finding")),
         said(question.id, { class: "muted" }),
       ),
     ),
   );
+}
+
+function verdictBadge({ open, status }) {
+  if (open === null) return el("span", { class: "badge", title: "adjudicated" }, `✓ ${words(DATA.statuses[status])}`);
+  return el("span", { class: "badge warn", title: DATA.open[open][1] }, dashed(DATA.open[open][0]));
 }
 
 function showPager() {
