@@ -14,7 +14,7 @@ from annotation.adjudication.policy import BoxRule, Policy
 from annotation.agreement.groups import group_boxes
 from annotation.agreement.overlaps import find_overlaps
 from annotation.judgements import Judgement
-from pinpoint_data.boxes import area, clip, iou, union_area
+from pinpoint_data.boxes import clip, union_area
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -105,7 +105,7 @@ def _candidate(drawn: _Drawn, members: IntArray, names: list[str], rule: BoxRule
         "support" if roles["support"] > roles["answer"] else "answer",
         tuple(sorted(names[owner] for owner in drawn.owner[members])),
         (),
-        math.fsum(iou([xyxy], boxes)[0]) / len(boxes),
+        math.fsum(_ious(boxes, xyxy)) / len(boxes),
     )
 
 
@@ -118,7 +118,7 @@ def mean_box(boxes: FloatArray) -> Box:
 
 def _nearest(boxes: FloatArray, mean: Box) -> Box:
     """The box with the largest IoU with the mean; of equal ones the first by coordinates."""
-    shares = iou([mean], boxes)[0]
+    shares = _ious(boxes, mean)
     x0, y0, x1, y1 = min(tuple(box) for box in boxes[shares == shares.max()].tolist())
     return x0, y0, x1, y1
 
@@ -131,8 +131,7 @@ def _one_reading(
     for number, members in enumerate(groups):
         group_of[members] = number
     kept = dict(enumerate(found))
-    largest_first = sorted(kept, key=lambda number: (-float(area([found[number].xyxy])[0]), _place(found[number])))
-    for number in largest_first:
+    for number in sorted(kept, key=lambda number: (-_area(found[number].xyxy), _place(found[number]))):
         if number not in kept:
             continue
         whole = kept[number]
@@ -158,18 +157,12 @@ def _also(candidate: Candidate, names: Sequence[str] | dict[str, IntArray]) -> C
 
 def _parts(whole: Candidate, drawn: _Drawn, names: list[str], threshold: float) -> dict[str, IntArray]:
     """Annotators who marked the place of `whole` with several boxes, and these boxes."""
-    near = np.flatnonzero(drawn.page == whole.page_index)
-    boxes = drawn.xyxy[near]
-    inside = _shared(boxes, whole.xyxy) >= _MOSTLY * (boxes[:, 2:] - boxes[:, :2]).prod(1)
-    near = near[inside]
+    inside = _shared(drawn.xyxy, whole.xyxy) >= _MOSTLY * _areas(drawn.xyxy)
+    near = np.flatnonzero(inside & (drawn.page == whole.page_index))
     found = {}
-    for owner in np.unique(drawn.owner[near]):
+    for owner in np.flatnonzero(np.bincount(drawn.owner[near]) > 1):
         mine = near[drawn.owner[near] == owner]
-        if (
-            len(mine) > 1
-            and names[owner] not in whole.drawn_by
-            and _union_iou(drawn.xyxy[mine], whole.xyxy) >= threshold
-        ):
+        if names[owner] not in whole.drawn_by and _union_iou(drawn.xyxy[mine], whole.xyxy) >= threshold:
             found[names[owner]] = mine
     return found
 
@@ -180,7 +173,21 @@ def _shared(boxes: FloatArray, box: Box) -> FloatArray:
     return shared
 
 
+def _areas(boxes: FloatArray) -> FloatArray:
+    areas: FloatArray = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    return areas
+
+
+def _area(box: Box) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def _ious(boxes: FloatArray, box: Box) -> FloatArray:
+    shared = _shared(boxes, box)
+    return shared / (_areas(boxes) + _area(box) - shared)
+
+
 def _union_iou(boxes: FloatArray, box: Box) -> float:
     """IoU of a box and the union of boxes that each share area with it."""
     shared = union_area(clip(boxes, box))
-    return shared / (union_area(boxes) + float(area([box])[0]) - shared)
+    return shared / (union_area(boxes) + _area(box) - shared)

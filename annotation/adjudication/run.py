@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from annotation.agreement.measure import compare_questions
 from annotation.agreement.results import QuestionAgreement
 from annotation.judgements import Judgements
 from pinpoint_data.errors import Problem, WorkspaceError
-from pinpoint_data.words.index import WordIndex
+from pinpoint_data.words.index import PageWords, WordIndex
 from pinpoint_data.workspace import Workspace
 
 _COMMAND = "adjudicate"
@@ -114,12 +115,12 @@ def write_adjudication(workspace: Workspace, found: Adjudication) -> None:
     for ruling in found.rulings:
         by_part.setdefault(found.asked[ruling.question_id].part, []).append(ruling)
     _check_own(workspace)
-    words = WordIndex(workspace)
+    page_words = lru_cache(maxsize=64)(WordIndex(workspace).get)
     labels = {"command": _COMMAND, "policy": str(found.policy)}
     for part, rulings in by_part.items():
         with workspace.writer("evidence", part, labels) as writer:
             for ruling in rulings:
-                writer.write_rows(list(_evidence_rows(ruling, found.asked[ruling.question_id], words)))
+                writer.write_rows(list(_evidence_rows(ruling, found.asked[ruling.question_id], page_words)))
         with workspace.writer("verdicts", part, labels) as writer:
             for ruling in rulings:
                 writer.write_rows([_verdict_row(ruling, found.agreement.get(ruling.question_id))])
@@ -140,7 +141,7 @@ def _check_own(workspace: Workspace) -> None:
                 )
 
 
-def _evidence_rows(ruling: Ruling, asked: Asked, words: WordIndex) -> Iterator[dict[str, Any]]:
+def _evidence_rows(ruling: Ruling, asked: Asked, words: Callable[[str], PageWords]) -> Iterator[dict[str, Any]]:
     for number, box in enumerate(ruling.boxes):
         yield {
             "question_id": ruling.question_id,
@@ -156,9 +157,9 @@ def _evidence_rows(ruling: Ruling, asked: Asked, words: WordIndex) -> Iterator[d
         }
 
 
-def _text_inside(box: Candidate, asked: Asked, words: WordIndex) -> str | None:
+def _text_inside(box: Candidate, asked: Asked, words: Callable[[str], PageWords]) -> str | None:
     """The words whose centre lies in the box, in reading order; None where the page has no words."""
-    page = words.get(asked.page_ids[box.page_index])
+    page = words(asked.page_ids[box.page_index])
     if not len(page):
         return None
     centre = (page.xyxy[:, :2] + page.xyxy[:, 2:]) / 2

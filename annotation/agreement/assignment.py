@@ -25,6 +25,9 @@ def best_assignment(weights: FloatArray) -> IntArray:
         pairs = best_assignment(weights.T)[:, ::-1]
         return pairs[np.argsort(pairs[:, 0])]
     rows, columns = weights.shape
+    if rows == 1:
+        best = int(np.argmax(weights[0]))
+        return np.array([[0, best]])[: int(weights[0, best] > 0)]
     # Column 0 and row 0 stand for "none"; `owner[c]` is the row that column c is given to.
     cost = np.zeros((rows + 1, columns + 1))
     cost[1:, 1:] = -weights

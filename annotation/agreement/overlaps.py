@@ -93,16 +93,24 @@ def matched(overlaps: Overlaps, pair: IntArray, page: IntArray) -> BoolArray:
     rest = np.flatnonzero(~alone)
     rest = rest[np.lexsort([page[rest], pair[rest]])]
     cuts = np.flatnonzero(np.diff(pair[rest]) | np.diff(page[rest])) + 1
-    for edges in np.split(rest, cuts):
-        rows, row = np.unique(overlaps.first[edges], return_inverse=True)
-        columns, column = np.unique(overlaps.second[edges], return_inverse=True)
-        weights = np.zeros((len(rows), len(columns)))
-        weights[row, column] = overlaps.iou[edges]
+    lengths = np.diff(np.concatenate([[0], cuts, [len(rest)]])) if len(rest) else np.empty(0, np.int64)
+    row, column = (_places(box[rest], lengths) for box in (overlaps.first, overlaps.second))
+    for start, stop in zip(np.cumsum(lengths) - lengths, np.cumsum(lengths), strict=True):
+        at = row[start:stop], column[start:stop]
+        weights = np.zeros((at[0].max() + 1, at[1].max() + 1))
         edge = np.zeros(weights.shape, np.int64)
-        edge[row, column] = edges
+        weights[at], edge[at] = overlaps.iou[rest[start:stop]], rest[start:stop]
         best = best_assignment(weights)
         chosen[edge[best[:, 0], best[:, 1]]] = True
     return chosen
+
+
+def _places(box: IntArray, lengths: IntArray) -> IntArray:
+    """(n,) the place of each box among the different ones of its run; runs have the given lengths."""
+    run = np.repeat(np.arange(len(lengths)), lengths)
+    keys, code = np.unique(np.stack([run, box], 1), axis=0, return_inverse=True)
+    places: IntArray = code.reshape(-1) - np.searchsorted(keys[:, 0], run)
+    return places
 
 
 def _times(box: IntArray, pair: IntArray) -> IntArray:
