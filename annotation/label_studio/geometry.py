@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from pinpoint_data.boxes import rotated_rectangle
-from pinpoint_data.errors import GeometryError
+from pinpoint_data.errors import GeometryError, UsageError
 
 Xyxy: TypeAlias = tuple[float, float, float, float]
 Quad: TypeAlias = tuple[float, float, float, float, float, float, float, float]
@@ -113,7 +113,7 @@ def page_to_item(box: PageBox, item: Item) -> Value:
     The same box and item give the same bits everywhere, so an untouched pre-annotation is known by its numbers.
     Four corners that are no turned rectangle cannot be shown as one: their envelope is.
     """
-    turned = _turned(box)
+    turned = turned_rectangle(box)
     if turned is None:
         x0, y0, x1, y1 = box.xyxy
         return _value(x0, y0, x1 - x0, y1 - y0, 0.0, item)
@@ -160,39 +160,7 @@ def shown_in(box: PageBox, item: Item) -> PageBox | None:
     return box if inside is not None and inside == on_page else inside and PageBox(inside)
 
 
-def parts_of(width: int, height: int, *, max_aspect: float, split_above: float, overlap: float) -> list[Rect]:
-    """The rectangles that a page is shown in: itself, or equal overlapping parts along its long side.
-
-    Args:
-        width: Of the page, in pixels.
-        height: Of the page, in pixels.
-        max_aspect: Long side of a part over the short side, at most.
-        split_above: Pages up to this long : short stay whole.
-        overlap: Share of a part that the next one shows again, at least.
-    """
-    long, short = max(width, height), min(width, height)
-    if long <= split_above * short:
-        return [(0, 0, width, height)]
-    size = max(1, math.floor(short * max_aspect), math.ceil(long / (MAX_PARTS * (1 - overlap))))
-    step = max(1, math.floor(size * (1 - overlap)))
-    count = 1 + math.ceil((long - size) / step)
-    starts = [place * (long - size) // (count - 1) for place in range(count)]
-    if height >= width:
-        return [(0, start, width, size) for start in starts]
-    return [(start, 0, size, height) for start in starts]
-
-
-def _value(x: float, y: float, width: float, height: float, rotation: float, item: Item) -> Value:
-    return {
-        "x": (x - item.x0) * 100 / item.width,
-        "y": (y - item.y0) * 100 / item.height,
-        "width": width * 100 / item.width,
-        "height": height * 100 / item.height,
-        "rotation": rotation,
-    }
-
-
-def _turned(box: PageBox) -> tuple[float, float, float, float, float] | None:
+def turned_rectangle(box: PageBox) -> tuple[float, float, float, float, float] | None:
     """(x, y, width, height, degrees in 0..360) of a turned rectangle in pixels; None where there is none.
 
     From `math`, not NumPy: its results do not depend on the processor.
@@ -209,6 +177,53 @@ def _turned(box: PageBox) -> tuple[float, float, float, float, float] | None:
     if np.abs(made - np.array(quad)).max() > _RECTANGLE_PX:
         return None
     return quad[0], quad[1], width, height, degrees
+
+
+@dataclass(frozen=True)
+class Cutting:
+    """How a page that is much longer than wide is shown in parts.
+
+    Attributes:
+        max_aspect: Long side of a part over its short side, at most.
+        split_above: Pages up to this long : short stay whole.
+        overlap: Share of a part that the next one shows again, at least.
+    """
+
+    max_aspect: float = 1.6
+    split_above: float = 2.0
+    overlap: float = 0.12
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.max_aspect <= self.split_above and 0 <= self.overlap <= 0.5):
+            raise UsageError(f"parts of a page need 1 <= max_aspect <= split_above and 0 <= overlap <= 0.5, got {self}")
+
+    def parts(self, width: int, height: int) -> list[Rect]:
+        """The rectangles that a page is shown in: itself, or equal overlapping parts along its long side.
+
+        Args:
+            width: Of the page, in pixels.
+            height: Of the page, in pixels.
+        """
+        long, short = max(width, height), min(width, height)
+        if long <= self.split_above * short:
+            return [(0, 0, width, height)]
+        # As few parts as the largest allowed size needs, then no larger than that number needs.
+        count = min(MAX_PARTS, math.ceil((long / (short * self.max_aspect) - self.overlap) / (1 - self.overlap)))
+        size = math.ceil(long / (count - (count - 1) * self.overlap))
+        starts = [place * (long - size) // (count - 1) for place in range(count)]
+        if height >= width:
+            return [(0, start, width, size) for start in starts]
+        return [(start, 0, size, height) for start in starts]
+
+
+def _value(x: float, y: float, width: float, height: float, rotation: float, item: Item) -> Value:
+    return {
+        "x": (x - item.x0) * 100 / item.width,
+        "y": (y - item.y0) * 100 / item.height,
+        "width": width * 100 / item.width,
+        "height": height * 100 / item.height,
+        "rotation": rotation,
+    }
 
 
 def _number(value: Mapping[str, Any], name: str) -> float:
