@@ -41,7 +41,7 @@ class Limits:
     near_duplicate_iou: float = 0.8
     inside_share: float = 0.98
     covers_share: float = 0.95
-    clip_share: float = 0.5
+    clip_share: float = 0.75
     offset_heights: float = 0.1
     size_ratio: float = 1.5
     size_z: float = 5.0

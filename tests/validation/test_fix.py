@@ -19,7 +19,7 @@ from pinpoint_data.validation.fixes import plan
 from pinpoint_data.validation.revisions import commit, fix, latest, undo
 from pinpoint_data.validation.view import WorkspaceView
 from pinpoint_data.workspace import Workspace
-from tests.validation.build import Row, evidence, page, pinpoint, region, toy, verdict
+from tests.validation.build import Row, evidence, page, pinpoint, region, toy, verdict, viscot
 
 CODES = ["box-outside-page", "box-repeated"]
 BOX = (100.0, 100.0, 200.0, 150.0)
@@ -46,10 +46,10 @@ def files(workspace: Workspace) -> dict[str, bytes]:
     ("xyxy", "fixed"),
     [
         ((-3, 10, 50, 60), (0, 10, 50, 60)),
-        ((900, 700, 1040, 810), (900, 700, 1000, 800)),
-        ((-100, -100, 1100, 900), (0, 0, 1000, 800)),
-        ((900, 10, 1100, 60), (900, 10, 1000, 60)),  # just half of it is on the page
-        ((900, 10, 1101, 60), (900, 10, 1101, 60)),  # less: not a slip of the mouse
+        ((900, 700, 1010, 805), (900, 700, 1000, 800)),
+        ((-20, -20, 1020, 820), (0, 0, 1000, 800)),
+        ((850, 10, 1050, 60), (850, 10, 1000, 60)),  # three quarters of it are on the page
+        ((850, 10, 1051, 60), (850, 10, 1051, 60)),  # less: not a slip of the mouse
         ((2000, 2000, 2100, 2100), (2000, 2000, 2100, 2100)),
         ((1010, 60, 900, 10), (1010, 60, 900, 10)),  # corners swapped: somebody must look
         ((900, 10, 1000.0000005, 60), (900, 10, 1000.0000005, 60)),  # no finding, no change
@@ -67,7 +67,7 @@ def test_every_other_column_row_and_part_stays(tmp_path: Path) -> None:
     raw = json.dumps({"value": {"x": 99.5, "text": "<b>\u202e\U0001f600"}})
     annotated = [
         verdict(raw=raw, lead_time_s=2.5),
-        region((990, 10, 1004, 60), raw=raw, origin="moved", created_at="2026-01-01"),
+        region((970, 10, 1004, 60), raw=raw, origin="moved", created_at="2026-01-01"),
         region(BOX, region_id="r1", raw=raw),
         region(BOX, region_id="r2", raw=raw),
         region(BOX, region_id="r3", role="support"),
@@ -78,12 +78,8 @@ def test_every_other_column_row_and_part_stays(tmp_path: Path) -> None:
         writer.write_rows([region(BOX, "toy/q9")])
     before, untouched = rows_of(made), made.part_path("annotations", "other").read_bytes()
     fix(made)
-    expected = [row for row in before if row["region_id"] != "r2"]
-    expected[-5 if before[0]["region_id"] is None else 2] |= {}
-    assert [row | dict.fromkeys(("x0", "x1")) for row in rows_of(made)] == [
-        row | dict.fromkeys(("x0", "x1")) for row in expected
-    ]
-    assert corners(next(r for r in rows_of(made) if r["origin"] == "moved")) == (990, 10, 1000, 60)
+    expected = [row | ({"x1": 1000} if row["origin"] == "moved" else {}) for row in before if row["region_id"] != "r2"]
+    assert rows_of(made) == expected
     assert [row["evidence_id"] for row in rows_of(made, "evidence")] == ["e0"]
     assert made.part_path("annotations", "other").read_bytes() == untouched
 
@@ -91,7 +87,7 @@ def test_every_other_column_row_and_part_stays(tmp_path: Path) -> None:
 def test_provenance_of_a_part_stays(tmp_path: Path) -> None:
     made = toy(tmp_path / "ws")
     with made.writer("annotations", "toy-train", {"reader": "records", "name": "ü"}) as writer:
-        writer.write_rows([region((990, 10, 1004, 60))])
+        writer.write_rows([region((970, 10, 1004, 60))])
     fix(made)
     assert made.metadata("annotations", "toy-train") == {"reader": "records", "name": "ü"}
 
@@ -139,7 +135,7 @@ def test_corners_that_do_not_fit_their_box_are_left_alone(tmp_path: Path) -> Non
 
 
 def test_undo_gives_back_every_byte(tmp_path: Path) -> None:
-    made = toy(tmp_path / "ws", [region((990, 10, 1004, 60)), region(BOX, region_id="a"), region(BOX, region_id="b")])
+    made = toy(tmp_path / "ws", [region((970, 10, 1004, 60)), region(BOX, region_id="a"), region(BOX, region_id="b")])
     before = files(made)
     first, _ = fix(made)
     after = files(made)
@@ -155,7 +151,7 @@ def test_undo_gives_back_every_byte(tmp_path: Path) -> None:
 
 
 def test_revisions_are_undone_one_by_one(tmp_path: Path) -> None:
-    made = toy(tmp_path / "ws", [region((990, 10, 1004, 60)), region(BOX, region_id="a"), region(BOX, region_id="b")])
+    made = toy(tmp_path / "ws", [region((970, 10, 1004, 60)), region(BOX, region_id="a"), region(BOX, region_id="b")])
     states = [files(made)]
     for code in CODES:
         fix(made, codes=[code])
@@ -165,7 +161,7 @@ def test_revisions_are_undone_one_by_one(tmp_path: Path) -> None:
 
 
 def test_newer_rows_are_not_undone_away(tmp_path: Path) -> None:
-    made = toy(tmp_path / "ws", [region((990, 10, 1004, 60))])
+    made = toy(tmp_path / "ws", [region((970, 10, 1004, 60))])
     fix(made)
     with made.writer("annotations", "toy-train") as writer:
         writer.write_rows([region(BOX)])
@@ -183,7 +179,7 @@ def test_newer_rows_are_not_undone_away(tmp_path: Path) -> None:
 def test_a_kill_between_two_parts_leaves_nothing_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moves: int
 ) -> None:
-    made = toy(tmp_path / "ws", [region((990, 10, 1004, 60))], evidence=[evidence((990, 10, 1004, 60))])
+    made = toy(tmp_path / "ws", [region((970, 10, 1004, 60))], evidence=[evidence((970, 10, 1004, 60))])
     before = files(made)
     replace, done = Path.replace, 0
 
@@ -213,7 +209,7 @@ def test_a_kill_between_two_parts_leaves_nothing_lost(
 def test_a_kill_while_the_revision_is_made_leaves_everything_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = toy(tmp_path / "ws", [region((990, 10, 1004, 60))])
+    made = toy(tmp_path / "ws", [region((970, 10, 1004, 60))])
     before = files(made)
 
     def killed(*args: object, **more: object) -> None:
@@ -226,12 +222,12 @@ def test_a_kill_while_the_revision_is_made_leaves_everything_as_it_was(
     assert files(made) == before
     assert latest(made) is None
     fix(made)
-    assert corners(rows_of(made)[0]) == (990, 10, 1000, 60)
+    assert corners(rows_of(made)[0]) == (970, 10, 1000, 60)
     assert [path.name for path in (made.path / "files" / "revisions").iterdir()] == ["000001"]
 
 
 def test_a_part_that_changed_after_a_kill_is_not_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = toy(tmp_path / "ws", [region((990, 10, 1004, 60))])
+    made = toy(tmp_path / "ws", [region((970, 10, 1004, 60))])
     with monkeypatch.context() as patch:
         patch.setattr("pinpoint_data.validation.revisions.complete", lambda *args: None)
         fix(made)
@@ -248,7 +244,7 @@ def test_a_part_that_changed_after_a_kill_is_not_overwritten(tmp_path: Path, mon
     ["", "[]", '{"parts": [{}]}', '{"parts": 3}', '{"parts": [{"table": "annotations", "part": 1}]}', "[" * 9999],
 )
 def test_a_damaged_revision_is_named(tmp_path: Path, text: str) -> None:
-    made = toy(tmp_path / "ws", [region((990, 10, 1004, 60))])
+    made = toy(tmp_path / "ws", [region((970, 10, 1004, 60))])
     fix(made)
     (made.path / "files" / "revisions" / "000001" / "revision.json").write_text(text, encoding="utf-8")
     with pytest.raises(WorkspaceError, match=r"revision\.json: the revision is damaged.*move \S+000001 out"):
@@ -257,7 +253,7 @@ def test_a_damaged_revision_is_named(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize("part", ["../../toy", "/etc/passwd", "A", ""])
 def test_a_revision_cannot_point_out_of_the_workspace(tmp_path: Path, part: str) -> None:
-    made = toy(tmp_path / "ws", [region((990, 10, 1004, 60))])
+    made = toy(tmp_path / "ws", [region((970, 10, 1004, 60))])
     fix(made)
     file = made.path / "files" / "revisions" / "000001" / "revision.json"
     found = json.loads(file.read_text(encoding="utf-8"))
@@ -306,7 +302,7 @@ def test_a_fix_leaves_nothing_to_fix_enlarges_nothing_and_can_be_undone(boxes: l
             assert finding.code == "box-outside-page"
             x0, y0, x1, y1 = corners(new[finding.region_id])
             kept = max(0, min(x1, 100) - max(x0, 0)) * max(0, min(y1, 80) - max(y0, 0))
-            assert not (x0 < x1 and y0 < y1) or kept < 0.5 * (x1 - x0) * (y1 - y0)
+            assert not (x0 < x1 and y0 < y1) or kept < 0.75 * (x1 - x0) * (y1 - y0)
         if revision:
             undo(made)
         assert files(made) == before
@@ -325,7 +321,7 @@ def test_the_command_prints_each_change_and_reports_what_is_left(tmp_path: Path)
         tmp_path / "ws",
         [
             verdict(),
-            region((990.25, 10, 1004, 60), region_id=hostile),
+            region((970.25, 10, 1004, 60), region_id=hostile),
             region(BOX, region_id="a"),
             region(BOX, region_id="b"),
         ],
@@ -335,9 +331,9 @@ def test_the_command_prints_each_change_and_reports_what_is_left(tmp_path: Path)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert lines[0].startswith(
-        "clip annotations/toy-train: toy/q0, page 0, region r\\x1b[31m <b> by gold:toy: (990.25, 10,"
+        "clip annotations/toy-train: toy/q0, page 0, region r\\x1b[31m <b> by gold:toy: (970.25, 10,"
     )
-    assert lines[0].endswith("(990.25, 10, 1004, 60) -> (990.25, 10, 1000, 60)")
+    assert lines[0].endswith("(970.25, 10, 1004, 60) -> (970.25, 10, 1000, 60)")
     assert lines[1] == "drop annotations/toy-train: toy/q0, page 0, region b by gold:toy: (100, 100, 200, 150)"
     assert lines[2] == "fix 1: 2 boxes; --undo-fix takes it back"
     assert lines[-1] == "findings: 0 error, 0 warning, 0 info"
@@ -350,7 +346,7 @@ def test_the_command_prints_each_change_and_reports_what_is_left(tmp_path: Path)
 
 
 def test_a_fix_keeps_to_the_source_and_the_codes_asked_for(tmp_path: Path) -> None:
-    made = toy(tmp_path / "ws", [region((990, 10, 1004, 60)), region(BOX, region_id="a"), region(BOX, region_id="b")])
+    made = toy(tmp_path / "ws", [region((970, 10, 1004, 60)), region(BOX, region_id="a"), region(BOX, region_id="b")])
     with made.writer("annotations", "other") as writer:
         writer.write_rows([region(BOX, "ab/q", "a"), region(BOX, "ab/q", "b")])
     found = json.loads(
@@ -372,7 +368,7 @@ def test_a_fix_keeps_to_the_source_and_the_codes_asked_for(tmp_path: Path) -> No
     ],
 )
 def test_misuse_changes_nothing(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
-    made = toy(tmp_path / "ws", [region((990, 10, 1004, 60))])
+    made = toy(tmp_path / "ws", [region((970, 10, 1004, 60))])
     before = files(made)
     done = pinpoint("validate", made.path, *arguments)
     assert (done.returncode, done.stdout) == (2, "")
@@ -381,9 +377,19 @@ def test_misuse_changes_nothing(tmp_path: Path, arguments: tuple[str, ...], mess
 
 
 def test_a_fix_waits_for_nobody_elses_lock(tmp_path: Path) -> None:
-    made = toy(tmp_path / "ws", [region((990, 10, 1004, 60))])
+    made = toy(tmp_path / "ws", [region((970, 10, 1004, 60))])
     with made.lock("pinpoint ingest"):
         done = pinpoint("validate", made.path, "--fix")
     assert (done.returncode, done.stdout) == (1, "")
     assert "is in use by `pinpoint ingest`" in done.stderr
     assert np.isclose(rows_of(made)[0]["x1"], 1004)
+
+
+def test_of_the_boxes_of_visual_cot_that_leave_their_page_only_a_slip_is_clipped(
+    tmp_path: Path, real_data: Path
+) -> None:
+    """The other 31 were drawn for images of another size: clipping them would hide that."""
+    made = viscot(tmp_path / "ws", sorted((real_data / "viscot_boxes").glob("dude*.jsonl")))
+    _, changes = fix(made)
+    assert [(c.before, c.after) for c in changes] == [((683, 2434, 1257, 2616), (683, 2434, 1257, 2612))]
+    assert len(validate(made, codes=["box-outside-page"]).findings) == 31
