@@ -55,6 +55,8 @@ def brief(response: httpx2.Response, body: bytes) -> str:
     if isinstance(said, dict):
         # `validation_errors` is the point; `detail` beside it only says "Validation error".
         said = said.get("validation_errors") or said.get("detail") or said
+    if isinstance(said, dict):
+        said = said.get("non_field_errors") or said
     while isinstance(said, list) and len(said) == 1:
         said = said[0]
     return cut(said if isinstance(said, str) else json.dumps(said, ensure_ascii=False))
