@@ -12,6 +12,19 @@ from pinpoint_data.errors import UsageError
 BoxRule = Literal["mean", "medoid"]
 
 
+def box_rule(name: str) -> BoxRule:
+    """The rule of that name.
+
+    Raises:
+        UsageError: There is none.
+    """
+    for rule in get_args(BoxRule):
+        if rule == name:
+            found: BoxRule = rule
+            return found
+    raise UsageError(f"box must be one of {', '.join(get_args(BoxRule))}, got {name!r}")
+
+
 @dataclass(frozen=True)
 class Quorum:
     """How many votes a box needs: a number of annotators, or a share of those who say that there is evidence.
@@ -84,8 +97,7 @@ class Policy:
     def __post_init__(self) -> None:
         if not 0 < self.iou <= 1:
             raise UsageError(f"IoU must be above 0 and at most 1, got {self.iou}")
-        if self.box not in get_args(BoxRule):
-            raise UsageError(f"box must be one of {', '.join(get_args(BoxRule))}, got {self.box!r}")
+        box_rule(self.box)
         if self.judgements < 1:
             raise UsageError(f"a question needs 1 or more judgements, got {self.judgements}")
         if not self.contest > 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -63,6 +63,7 @@ class Adjudication:
             "statuses": dict(sorted(Counter(ruling.status for ruling in self.rulings).items())),
             "conflicts": dict(sorted(Counter(ruling.conflict for ruling in self.conflicts if ruling.conflict).items())),
             "undecided": [{"question_id": ruling.question_id, **ruling.summary()} for ruling in self.conflicts],
+            "problems": [asdict(problem) for problem in self.problems],
         }
 
 
