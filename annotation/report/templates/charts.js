@@ -147,7 +147,7 @@ function whisker({ value, low, high }, from = 0) {
 function timeline(days) {
   const dates = days.map((day) => Date.parse(`${day.day}T00:00:00Z`) / 86_400_000);
   const [first, last] = [Math.min(...dates), Math.max(...dates)];
-  const [width, height, base] = [720, 150, 122];
+  const [width, height, base] = [580, 150, 122];
   const step = Math.min(40, width / (last - first + 1));
   const highest = Math.max(...days.map((day) => day.done.reduce((sum, count) => sum + count, 0)));
   const bars = days.map((day, at) => {

@@ -84,7 +84,7 @@ function shares(origins) {
 const sourceTable = () =>
   table(
     "Sources",
-    ["source", "split", "questions", "annotators", ["1 or more", "Finished by an annotator"], ["2 or more", "Finished by two or more: agreement can be measured"], "adjudicated"],
+    ["source", "split", "questions", "annotators", ["by 1+", "Finished by an annotator"], ["by 2+", "Finished by two or more: agreement can be measured"], "decided"],
     DATA.progress.sources.map((row) => [
       filterLink({ source: DATA.sources.indexOf(row.source), split: DATA.splits.indexOf(row.split) }, said(row.source)),
       row.split,
