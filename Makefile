@@ -29,7 +29,7 @@ demo: install
 	$(BIN)/pinpoint demo $(OUT)
 
 test: install label-studio
-	PINPOINT_LABEL_STUDIO=$(abspath $(LABEL_STUDIO)/bin/label-studio) $(BIN)/python -m pytest -n auto
+	PINPOINT_LABEL_STUDIO=$(abspath $(LABEL_STUDIO)/bin/label-studio) $(BIN)/python -m pytest -n auto --dist loadgroup
 
 check: install
 	$(BIN)/ruff check .
