@@ -33,7 +33,7 @@ QUESTIONS = {
     "company": "What is the name of the company?",
     "date": "What is the date of the receipt?",
     "address": "What is the address of the company?",
-    "total": "What is the total amount?",
+    "total": "What is the total?",
 }
 SETTINGS = (Settings(method="first-exact"), Settings(), Settings(group="blocks"))
 

@@ -12,7 +12,7 @@ MAX_PARTS = 64
 
 _QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"")
 _SEPARATOR = re.compile(r"\s*(?:[;|\n•]|,(?!\d{3}(?!\d))|\band\b|&)\s*")
-_NO_ANSWER = frozenset(map(squash, ("not answerable", "unanswerable", "none", "n/a", "no answer", "")))
+_NO_ANSWER = frozenset(map(squash, ("not answerable", "unanswerable", "no answer")))
 _VERDICTS = frozenset({"yes", "no", "true", "false"})
 _ASKS_FOR_VERDICT = re.compile(
     r"\s*(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|should)\b|.*\b(?:true or false|yes or no)\b",
@@ -46,12 +46,10 @@ def read_answers(question: str, answers: Sequence[str]) -> list[Answer]:
     found: dict[str, Answer] = {}
     for text in answers:
         flat = squash(text)
-        if flat in _NO_ANSWER and text.strip().lower() not in ("none",):
-            if not flat and text.strip():
-                found.setdefault(text, Answer(text))  # a tick, a dash: compared as it stands
+        if not text.strip() or flat in _NO_ANSWER or (asked and flat in _VERDICTS):
             continue
-        if not (asked and flat in _VERDICTS):
-            found.setdefault(flat, _read(text))
+        # A tick or a dash has no letters to compare, and is looked for as it stands.
+        found.setdefault(flat or text.strip(), _read(text))
     whole = next(iter(found.values()), None)
     if whole and len(found) > 1 and (parts := _segments(whole.text, [a.text for a in found.values()][1:])):
         rest = [answer for answer in list(found.values())[1:] if answer.text not in parts]

@@ -16,8 +16,9 @@ from annotation.proposals.layout import FloatArray, IntArray, envelopes
 from pinpoint_data.words import PageWords
 
 _SHORT_WORDS = 5
-_LEADING = 1.1  # between the lines of a paragraph, in heights of their text
-_CELL_X, _CELL_Y = 7.0, 2.2  # between cells, in heights of the page's text
+_PARAGRAPH = 1.3  # times the page's usual leading: a wider space parts two paragraphs
+_CELL_X, _CELL_Y, _ROW = 6.0, 1.6, 40.0  # between cells, and along a row, in heights of the page's text
+_CHUNK, _SAMPLE = 512, 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +29,7 @@ class Blocks:
         xyxy: (b, 4) envelopes, from top to bottom.
         of_word: (n,) the block of each word.
         scattered: (b,) whether a block is made of short segments: a table or a chart, not running text.
-        reading_order: (n,) words block by block, line by line.
+        reading_order: (n,) words paragraph by paragraph and cell by cell, line by line.
     """
 
     xyxy: FloatArray
@@ -49,37 +50,59 @@ def find_blocks(words: PageWords, starts: IntArray, unit: float) -> Blocks:
         return Blocks(np.zeros((0, 4)), np.zeros(0, np.int64), np.zeros(0, bool), np.zeros(0, np.int64))
     boxes = envelopes(words.xyxy, starts)
     counts = np.diff(np.append(starts, len(words)))
-    first, second = _joined(boxes, counts <= _SHORT_WORDS, unit)
-    label = _components(len(boxes), first, second)
-    top, left = (np.full(label.max() + 1, np.inf) for _ in range(2))
-    np.minimum.at(top, label, boxes[:, 1])
-    np.minimum.at(left, label, boxes[:, 0])
+    first, second, stacked = _joined(boxes, counts <= _SHORT_WORDS, unit)
+    block = _numbered(boxes, _components(len(boxes), first, second))
+    xyxy = np.stack([_extreme(block, boxes[:, side], side) for side in range(4)], 1)
+    short = np.bincount(block, np.where(counts <= _SHORT_WORDS, counts, 0))
+    # Read as stacks: a table would be read across its cells.
+    stack = _numbered(boxes, _components(len(boxes), first[stacked], second[stacked]))
+    keys = (boxes[:, 0], _rows(boxes, stack), stack)
+    order = np.lexsort([np.repeat(key, counts) for key in keys])
+    return Blocks(xyxy, np.repeat(block, counts), short > 0.5 * np.bincount(block, counts), order)
+
+
+def _numbered(boxes: FloatArray, label: IntArray) -> IntArray:
+    """Labels renumbered from top to bottom, then from left to right."""
+    top, left = (_extreme(label, boxes[:, side], side) for side in (1, 0))
     rank = np.empty(len(top), np.int64)
     rank[np.lexsort((left, top))] = np.arange(len(top))
-    block = rank[label]
-    xyxy = np.stack([_extreme(block, boxes[:, side], side) for side in range(4)], 1)
-    short, long = (np.bincount(block, np.where(counts <= _SHORT_WORDS, counts, 0) if s else counts) for s in (1, 0))
-    of_word = np.repeat(block, counts)
-    rows = _rows(boxes, block)
-    order = np.lexsort((np.repeat(boxes[:, 0], counts), np.repeat(rows, counts), of_word))
-    return Blocks(xyxy, of_word, short > 0.5 * long, order)
+    return rank[label]
 
 
-def _joined(boxes: FloatArray, short: NDArray[np.bool_], unit: float) -> tuple[IntArray, IntArray]:
-    """Pairs of segments that belong together."""
-    grown = shapely.box(*(boxes + np.array([-_CELL_X, -_CELL_Y, _CELL_X, _CELL_Y]) * unit).T)
-    first, second = shapely.STRtree(shapely.box(*boxes.T)).query(grown, predicate="intersects")
-    first, second = first[first < second], second[first < second]
-    a, b = boxes[first], boxes[second]
-    dx = np.maximum(a[:, 0], b[:, 0]) - np.minimum(a[:, 2], b[:, 2])
-    dy = np.maximum(a[:, 1], b[:, 1]) - np.minimum(a[:, 3], b[:, 3])
-    heights = np.stack([a[:, 3] - a[:, 1], b[:, 3] - b[:, 1]])
-    alike = heights.max(0) <= 1.5 * heights.min(0)
-    stacked = alike & (dx < 0) & (dy <= _LEADING * heights.min(0))
-    beside = (dy <= -0.5 * heights.min(0)) & (dx <= 2 * heights.max(0))
-    cells = short[first] & short[second] & (heights.max(0) <= 2.5 * unit)
-    near = stacked | beside | cells
-    return first[near], second[near]
+def _joined(boxes: FloatArray, short: NDArray[np.bool_], unit: float) -> tuple[IntArray, IntArray, NDArray[np.bool_]]:
+    """Pairs of segments that belong together, and which of them by being lines of one text."""
+    reach = np.array([-_ROW, -_CELL_Y, _ROW, _CELL_Y]) * unit
+    tree = shapely.STRtree(shapely.box(*boxes.T))
+    found: list[tuple[IntArray, IntArray, NDArray[np.bool_]]] = []
+    leading = _usual_leading(boxes, tree, unit)
+    for start in range(0, len(boxes), _CHUNK):
+        first, second = tree.query(shapely.box(*(boxes[start : start + _CHUNK] + reach).T), predicate="intersects")
+        first = first + start
+        first, second = first[first < second], second[first < second]
+        a, b = boxes[first], boxes[second]
+        dx = np.maximum(a[:, 0], b[:, 0]) - np.minimum(a[:, 2], b[:, 2])
+        dy = np.maximum(a[:, 1], b[:, 1]) - np.minimum(a[:, 3], b[:, 3])
+        heights = np.stack([a[:, 3] - a[:, 1], b[:, 3] - b[:, 1]])
+        tall, flat = heights.max(0), heights.min(0)
+        row = dy <= -0.5 * flat
+        stacked = (tall <= 1.5 * flat) & (dx < 0) & (dy <= _PARAGRAPH * leading * unit)
+        cells = short[first] & short[second] & (tall <= 2.5 * unit) & (dx <= np.where(row, _ROW, _CELL_X) * unit)
+        near = stacked | cells | (row & (dx <= 2 * tall))
+        found.append((first[near], second[near], stacked[near]))
+    firsts, seconds, lines = (np.concatenate(column) for column in zip(*found, strict=True))
+    return firsts, seconds, lines
+
+
+def _usual_leading(boxes: FloatArray, tree: shapely.STRtree, unit: float) -> float:
+    """The median space between a line and the next one below it, in heights of the text."""
+    below = np.stack([boxes[:, 0], boxes[:, 3], boxes[:, 2], boxes[:, 3] + 2 * unit], 1)[:_SAMPLE]
+    first, second = tree.query(shapely.box(*below.T), predicate="intersects")
+    gap = boxes[second, 1] - boxes[first, 3]
+    first, gap = first[gap > -0.3 * unit], gap[gap > -0.3 * unit]
+    closest = np.full(len(below), np.inf)
+    np.minimum.at(closest, first, gap)
+    closest = closest[np.isfinite(closest)]
+    return float(np.clip(np.median(closest) / unit, 0.2, 1.0)) if len(closest) else 0.5
 
 
 def _components(count: int, first: IntArray, second: IntArray) -> IntArray:

@@ -10,7 +10,7 @@ import numpy as np
 from rapidfuzz.distance import Indel
 
 from annotation.proposals.layout import IntArray
-from annotation.proposals.pagetext import NEVER, Stream
+from annotation.proposals.pagetext import Stream
 
 MIN_LENGTH, MAX_LENGTH = 5, 6000
 """Answers of fewer characters change their meaning with one; longer ones are no answers."""
@@ -79,8 +79,8 @@ def _grams(codes: IntArray, q: int) -> IntArray:
 
 def _best_edges(stream: Stream, needle: str, start: int) -> tuple[int, int, float]:
     """The stretch of whole words around a place that comes nearest to the needle."""
-    begins = _nearest(np.flatnonzero(stream.begin[:-1] != NEVER), start)
-    ends = _nearest(np.flatnonzero(stream.end != NEVER), start + len(needle))
+    begins = _nearest(stream.begins, start)
+    ends = _nearest(stream.ends, start + len(needle))
     best = (0, 1, 0.0)
     for first in begins:
         for last in ends:

@@ -13,10 +13,10 @@ from annotation.proposals.ranking import AskedPage
 from annotation.proposals.settings import Proposal
 
 _WORDS_ALONE = 0.5
-_DATA = 1.3  # a chart or table is asked about rather than the heading that repeats the question
+_DATA = 1.5  # a chart or table is asked about rather than the heading that repeats the question
 _HEADING = 0.6  # a single line
-_NEXT, _MOST = 0.75, 3
-_FAR = 0.5
+_NEXT, _MOST = 0.6, 3
+_FAR = 0.7
 
 
 def to_blocks(proposals: Sequence[Proposal], pages: Sequence[PageText]) -> list[Proposal]:

@@ -12,6 +12,7 @@ from pinpoint_data.words import PageWords
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
+_ALIGNED = 0.4  # what standing on one line or in one column is worth however far apart: tables are long
 _GAP = 1.5  # of the text's height: a wider space parts two cells of a row
 
 
@@ -79,8 +80,8 @@ def closeness(anchors: FloatArray, boxes: FloatArray, height: float) -> FloatArr
     row = shared_y >= 0.4 * np.minimum(a[..., 3] - a[..., 1], b[..., 3] - b[..., 1])
     aligned = np.abs(a[..., 0] - b[..., 0]) < 2 * height
     column = (shared_x >= 0.3 * np.minimum(a[..., 2] - a[..., 0], b[..., 2] - b[..., 0])) | aligned
-    across = np.where(a[..., 0] <= b[..., 0], 1.0, 0.6) / (1 + dx / 20)
-    down = np.where(a[..., 1] <= b[..., 1], 1.0, 0.5) / (1 + dy / 8)
-    free = 0.6 / (1 + np.hypot(dx / 12, dy / 5))
+    across = np.where(a[..., 0] <= b[..., 0], 1.0, 0.6) * (_ALIGNED + (1 - _ALIGNED) / (1 + dx / 15))
+    down = np.where(a[..., 1] <= b[..., 1], 1.0, 0.5) * (_ALIGNED + (1 - _ALIGNED) / (1 + dy / 8))
+    free = 0.5 / (1 + np.hypot(dx / 12, dy / 5))
     found: FloatArray = np.maximum(free, np.maximum(np.where(row, across, 0), np.where(column, down, 0)))
     return found

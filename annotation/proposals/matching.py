@@ -31,8 +31,7 @@ EXACT, WRITTEN, VALUE, UNITLESS, FUZZY = 1.0, 0.9, 0.85, 0.6, 0.7
 MAX_MATCHES = 400
 """Places of one answer on one page that are looked at; a digit may stand in thousands."""
 
-_LONG = 2000
-_LONG_TRIES = 50
+_LONG, _LONG_TRIES = 200, 2000  # long texts that repeat themselves cost most
 _EDGE = {WORD: 1.0, 1: 0.92, JOINT: 0.75}
 _SPREAD = 0.8  # a span that jumps across the page is hardly one answer
 _UNIT = re.compile(r"^\s*[^\w\s]?\s*(\d[\d.,' ]*?)\s*(?:%|[^\W\d_][\w./%²³]*(?:\s[^\W\d_]\w*)?)\s*$")
@@ -96,15 +95,17 @@ def _written(page: PageText, stream: Stream, answer: str, needle: str) -> Iterat
 
 def _occurrences(stream: Stream, needle: str) -> Iterator[tuple[int, int, float]]:
     """First and last word (places in the stream) and what its edges are worth, of each occurrence."""
-    place, tries, found = -1, 0, 0
-    while (place := stream.text.find(needle, place + 1)) >= 0 and found < MAX_MATCHES:
+    place, tries, found = 0, 0, 0
+    while found < MAX_MATCHES and (len(needle) < _LONG or tries < _LONG_TRIES):
+        place = stream.text.find(needle, place)
+        if place < 0:
+            return
         begin, end = int(stream.begin[place]), int(stream.end[place + len(needle)])
         if NEVER not in (begin, end):
             found += 1
             yield int(stream.owner[place]), int(stream.owner[place + len(needle) - 1]), _EDGE[begin] * _EDGE[end]
         tries += 1
-        if len(needle) > _LONG and tries == _LONG_TRIES:
-            return
+        place = stream.next_begin(place + 1)
 
 
 def _valued(page: PageText, answer: str) -> list[Span]:

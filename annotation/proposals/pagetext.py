@@ -44,6 +44,24 @@ class Stream:
         """(len(text),) code points."""
         return np.frombuffer(self.text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.int64)
 
+    @cached_property
+    def begins(self) -> IntArray:
+        """Where pieces begin, and the end of the text."""
+        found: IntArray = np.flatnonzero(np.append(self.begin[:-1] != NEVER, True))
+        return found
+
+    @cached_property
+    def ends(self) -> IntArray:
+        """Where pieces end."""
+        found: IntArray = np.flatnonzero(self.end != NEVER)
+        return found
+
+    def next_begin(self, place: int) -> int:
+        """The first place from `place` on where a piece begins, or the end of the text."""
+        if place >= len(self.text):
+            return len(self.text)
+        return int(self.begins[np.searchsorted(self.begins, place)])
+
 
 class PageText:
     """A page as matching sees it.

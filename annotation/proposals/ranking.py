@@ -17,7 +17,7 @@ from annotation.proposals.pagetext import PageText
 MAX_CANDIDATES = 400
 _BASE, _NEAR, _COVER = 0.35, 0.5, 0.15
 _SHORT = 2
-_SHORT_CLOSENESS = 0.3
+_SHORT_CLOSENESS = 0.2
 """An answer of one or two characters stands anywhere; without question words around it, it is chance."""
 
 

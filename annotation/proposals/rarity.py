@@ -14,7 +14,7 @@ _STOP = """
     a about all also am an and any are as at be been being by can could did do does for from had has have how i if in
     into is it its many me more most much my no not of on or other our out per shall should so some such than that the
     their them then there these they this those to up was we were what when where which who whom whose why will with
-    would you your according answer format write please given give list name mention state show tell
+    would you your according
 """
 _FUNCTION_WORDS = frozenset(re.findall(r"\w+", _STOP))
 _QUOTED = re.compile(r"[\"“”«»]([^\"“”«»]{2,})[\"“”«»]")
@@ -51,28 +51,37 @@ class Rarity:
     in_questions: Mapping[str, int] = field(default_factory=dict)
 
     def weight(self, text: str) -> float:
-        """The product of both inverse document frequencies; 0 for function words and lone letters.
+        """The product of both inverse document frequencies.
 
         The one falls for words that stand on every page, the other for the words of a template ("What is written in
         the field ..."), which are rare on pages and say nothing.
         """
-        if text in _FUNCTION_WORDS or (len(text) == 1 and not text.isdecimal() and text.isascii()):
-            return 0.0
         page = math.log((self.pages + 1) / (self.on_pages.get(text, 0) + 0.5))
         question = math.log((self.questions + 1) / (self.in_questions.get(text, 0) + 0.5))
         return max(page, 0.05) * max(question, 0.05)
 
     def terms(self, question: str) -> list[Term]:
-        """The pieces of a question in order; what stands in quotation marks counts twice."""
-        quoted = {text for match in _QUOTED.finditer(question) for text in question_stems(match[1])}
-        return [
-            Term(text, self.weight(text) * (_IN_QUOTES if text in quoted else 1.0)) for text in question_stems(question)
-        ]
+        """The pieces of a question in order: function words and lone letters count nothing, unless it quotes them.
+
+        What stands in quotation marks is the page's own wording, and counts twice.
+        """
+        found = [Term(text, 0.0 if _is_empty(text) else self.weight(text)) for text in question_stems(question)]
+        for match in _QUOTED.finditer(question):
+            before, inside = len(question_stems(question[: match.start()])), question_stems(match[1])
+            quoted = [Term(text, _IN_QUOTES * self.weight(text)) for text in inside]
+            # Marks inside a word ("a"b) may cut it otherwise alone than in the question.
+            if [term.text for term in found[before : before + len(inside)]] == inside:
+                found[before : before + len(inside)] = quoted
+        return found
 
 
 def question_stems(question: str) -> list[str]:
     """The stems of a question's pieces, in order."""
     return [stem(piece.text) for word in question.split() for piece in pieces(word)]
+
+
+def _is_empty(text: str) -> bool:
+    return text in _FUNCTION_WORDS or (len(text) == 1 and text.isascii() and not text.isdecimal())
 
 
 def count_rarity(questions: Iterable[str], pages: Iterable[Iterable[str]]) -> Rarity:

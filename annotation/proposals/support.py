@@ -11,7 +11,7 @@ from annotation.proposals.layout import FloatArray, closeness, line_boxes
 from annotation.proposals.pagetext import PageText
 from annotation.proposals.ranking import AskedPage
 
-_LEAST = 0.1  # of the question's weight, after closeness
+_LEAST = 0.15  # of the question's weight, after closeness
 _FREE = 0.25  # what a run is worth wherever it stands: a title may be far from the answer
 _WHOLE = 0.5  # a run that makes up this share of its segment stands for all of it
 
@@ -104,11 +104,9 @@ def _label(text: PageText, first: int, last: int) -> range:
     segment = int(np.searchsorted(starts, first, side="right")) - 1
     begin = int(starts[segment])
     end = int(starts[segment + 1]) if segment + 1 < len(starts) else len(text.words)
-    if last >= end:
-        return range(first, last + 1)
     letters = [len(word) for word in text.words.texts[begin:end]]
     share = sum(letters[first - begin : last + 1 - begin]) / sum(letters)
-    return range(begin, end) if share >= _WHOLE else range(first, last + 1)
+    return range(begin, end) if share >= _WHOLE and last < end else range(first, last + 1)
 
 
 def _place(anchor: FloatArray, boxes: FloatArray, unit: float) -> str:
