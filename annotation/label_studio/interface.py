@@ -107,11 +107,24 @@ def controls(xml: str) -> dict[str, Control]:
     Raises:
         UsageError: It is not XML.
     """
+    return {control.name: control for control in _controls(_parsed(xml))}
+
+
+def data_keys(xml: str) -> list[str]:
+    """Keys of `task["data"]` that an interface shows as text: a task without one is refused.
+
+    Raises:
+        UsageError: It is not XML.
+    """
+    values = [element.attrib.get("value", "") for element in _parsed(xml).iter()]
+    return sorted({value[1:] for value in values if value.startswith("$")})
+
+
+def _parsed(xml: str) -> ElementTree.Element:
     try:
-        root = ElementTree.fromstring(xml)
-    except ElementTree.ParseError as error:
+        return ElementTree.fromstring(xml)
+    except (ElementTree.ParseError, ValueError) as error:
         raise UsageError(f"the labelling interface is not XML: {error}") from error
-    return {control.name: control for control in _controls(root)}
 
 
 def _controls(root: ElementTree.Element) -> Iterator[Control]:
