@@ -21,8 +21,9 @@ _PRELABELLED = ("accepted", "moved", "new")
 
 def _log_shares(boxes: Boxes) -> FloatArray:
     """(n,) log of each box's share of its page's area; NaN for broken boxes and unknown pages."""
-    area = np.where(boxes.whole, np.prod(boxes.sides, axis=1), np.nan)
-    shares: FloatArray = np.log(area / np.prod(boxes.page_size, axis=1))
+    # Sums of logs: the product of two huge sides would overflow.
+    sides = np.where(boxes.whole[:, None], boxes.sides, np.nan)
+    shares: FloatArray = np.log(sides).sum(axis=1) - np.log(boxes.page_size).sum(axis=1)
     return shares
 
 
