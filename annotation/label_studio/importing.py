@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 from annotation.label_studio.exports import looks_like_task
 from annotation.label_studio.import_outcome import REMEDIES, ImportOutcome
 from annotation.label_studio.left_out import LeftOut, left_out_file, without_people
-from annotation.label_studio.merging import Merge, Rows, Stamp
+from annotation.label_studio.merging import Key, Merge, Rows, Stamp, merging
 from annotation.label_studio.names import UNKNOWN, Names
 from annotation.label_studio.results import Fault, Reading, read_result
 from annotation.label_studio.reviews import Review, review_of, store_reviews
@@ -56,10 +57,12 @@ def import_tasks(
     folder = workspace.path / "files" / "label-studio" / slug
     outcome = ImportOutcome()
     with (
-        Merge(workspace, f"{PART}{slug}", names) as merge,
+        merging(workspace, f"{PART}{slug}", names) as merge,
         left_out_file(folder / "left_out.jsonl") as left_out,
     ):
         importer = _Importer(Catalog(workspace), merge, left_out, names, outcome, file)
+        for displaced in merge.displaced:
+            importer.leave_out_rows(*displaced)
         for item in tasks:
             importer.take(item)
         importer.report_unseen(present)
@@ -82,10 +85,6 @@ class _Work:
     @property
     def skipped(self) -> bool:
         return self.record.get("was_cancelled") is True and self.stamp.submitted
-
-    @property
-    def name(self) -> str:
-        return f"{'annotation' if self.stamp.submitted else 'draft'} {self.stamp.annotation_id}"
 
 
 class _Importer:
@@ -135,7 +134,7 @@ class _Importer:
         if not annotations and not drafts:
             return "unannotated"
         works = [work for one in annotations if (work := self._work(view, one, submitted=True))]
-        submitted = {work.stamp.annotation_id for work in works}
+        submitted = [work.stamp.annotation_id for work in works]
         for draft in drafts:
             work = self._work(view, draft, submitted=False)
             if work and draft.get("annotation") in submitted:
@@ -160,7 +159,7 @@ class _Importer:
             record = without_people(record, self.names)
             work = _Work(record, Stamp.of(view.task_id, record, submitted=submitted), user, self.names.name(user))
             if user == UNKNOWN:
-                self._report("no-annotator", f"task {view.task_id}, {work.name}", "does not say whose it is")
+                self._report("no-annotator", f"task {view.task_id}, {work.stamp.name}", "does not say whose it is")
             return work
         self._report(code, f"task {view.task_id}", message)
         self.left_out.add(code, message, _where(view, None), record)
@@ -174,9 +173,9 @@ class _Importer:
             if holds is work:
                 continue
             if work.stamp.submitted:
-                self._leave_out(view, work, "superseded", f"{holds.name} of the same annotator is newer")
+                self._leave_out(view, work, "superseded", f"{holds.stamp.name} of the same annotator is newer")
             else:
-                self._leave_out(view, work, "draft-over-submission", f"{holds.name} of the same annotator holds")
+                self._leave_out(view, work, "draft-over-submission", f"{holds.stamp.name} of the same annotator holds")
         return list(newest.values())
 
     def _take(self, view: TaskView, work: _Work) -> bool:
@@ -194,8 +193,12 @@ class _Importer:
 
     def _take_annotation(self, view: TaskView, work: _Work) -> bool:
         key = view.question_id, work.annotator
-        if self.merge.holds_newer(key, work.stamp):
-            self.outcome.counts["older than the workspace"] += 1
+        if held := self.merge.newer(key, work.stamp):
+            if held.continues(work.stamp):
+                self.outcome.counts["older than the workspace"] += 1
+            else:
+                code = "superseded" if work.stamp.submitted else "draft-over-submission"
+                self._leave_out(view, work, code, f"{held.name} of the same annotator holds")
             return True
         reading = Reading() if work.skipped else read_result(work.record.get("result"), view)
         status = "skipped" if work.skipped else reading.status if work.stamp.submitted else None
@@ -203,9 +206,8 @@ class _Importer:
             reading.faults.append(Fault("no-status", "was submitted without a status"))
         self._report_faults(view, work, reading)
         rows = _rows(view, work, reading, status or "unfinished")
-        displaced = self.merge.put(key, work.stamp, rows)
-        if displaced:
-            self._leave_out_rows(view, work, *displaced)
+        if displaced := self.merge.put(key, work.stamp, rows):
+            self.leave_out_rows(key, *displaced)
         self._count(work, reading, status or "unfinished")
         return True
 
@@ -247,18 +249,26 @@ class _Importer:
 
     def _report_faults(self, view: TaskView, work: _Work, reading: Reading) -> None:
         for fault in reading.faults:
-            self._report(fault.code, f"task {view.task_id}, {work.name}", fault.message)
+            self._report(fault.code, f"task {view.task_id}, {work.stamp.name}", fault.message)
             for entry in fault.entries:
                 self.left_out.add(fault.code, fault.message, _where(view, work), entry)
 
     def _leave_out(self, view: TaskView, work: _Work, code: str, message: str) -> None:
-        self._report(code, f"task {view.task_id}, {work.name}", message)
+        self._report(code, f"task {view.task_id}, {work.stamp.name}", message)
         self.left_out.add(code, message, _where(view, work), work.record)
 
-    def _leave_out_rows(self, view: TaskView, work: _Work, stamp: Stamp, rows: Rows) -> None:
-        message = f"{work.name} of the same annotator is newer"
-        self._report("superseded", f"task {stamp.task_id}, annotation {stamp.annotation_id}", message)
-        self.left_out.add("superseded", message, _where(view, work), [row["raw"] for row in rows])
+    def leave_out_rows(self, key: Key, stamp: Stamp, rows: Rows) -> None:
+        """Keep rows whose place another annotation took."""
+        question, annotator = key
+        where = {
+            "task": stamp.task_id,
+            "question_id": question,
+            stamp.kind: stamp.annotation_id,
+            "annotator": annotator,
+        }
+        message = "another annotation of the same annotator is newer"
+        self._report("superseded", f"task {stamp.task_id}, {stamp.name}", message)
+        self.left_out.add("superseded", message, where, [json.loads(row["raw"]) for row in rows])
 
     def _report(self, code: str, record: str, message: str, remedy: str | None = None) -> None:
         self.outcome.refuse(Problem(code, self.file, record, message, remedy or REMEDIES.get(code, "")))
@@ -268,7 +278,7 @@ def _where(view: TaskView, work: _Work | None) -> dict[str, Any]:
     found: dict[str, Any] = {"task": view.task_id, "question_id": view.question_id}
     if work:
         found |= {
-            "annotation" if work.stamp.submitted else "draft": work.stamp.annotation_id,
+            work.stamp.kind: work.stamp.annotation_id,
             "annotator": work.annotator,
         }
     return found
@@ -299,7 +309,7 @@ def _verdict_text(view: TaskView, work: _Work, reading: Reading) -> str:
     record = work.record
     members = {
         "task": view.text,
-        "kind": '"annotation"' if work.stamp.submitted else '"draft"',
+        "kind": json_text(work.stamp.kind),
         "user": json_text(work.user),
         "annotation": text_without_result(record),
         "controls": _list_text(reading.controls),

@@ -9,12 +9,12 @@ import json
 import marshal
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import itemgetter
-from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 from annotation.label_studio.names import Names
 from pinpoint_data.errors import WorkspaceError
@@ -49,6 +49,22 @@ class Stamp:
         return cls(task_id, record["id"], submitted, _utc(record.get("updated_at")))
 
     @property
+    def kind(self) -> str:
+        """`annotation` or `draft`."""
+        return "annotation" if self.submitted else "draft"
+
+    @property
+    def name(self) -> str:
+        """As problems call it."""
+        return f"{self.kind} {self.annotation_id}"
+
+    def continues(self, old: Stamp) -> bool:
+        """Whether this is the same annotation as an older one, or the submission of a draft."""
+        if self.submitted and not old.submitted:
+            return self.task_id == old.task_id
+        return (self.submitted, self.annotation_id) == (old.submitted, old.annotation_id)
+
+    @property
     def rank(self) -> tuple[bool, str, int]:
         """Greater holds."""
         return self.submitted, self.updated_at, self.annotation_id
@@ -69,29 +85,40 @@ def _utc(time: Any) -> str:
     return found.astimezone(UTC).isoformat(timespec="microseconds") if found.tzinfo else found.isoformat()
 
 
-class Merge:
-    """The part of the table `annotations` of one Label Studio project, while it is being renewed.
+@contextmanager
+def merging(workspace: Workspace, part: str, names: Names) -> Iterator[Merge]:
+    """Take up a part of `annotations` as it is; nothing is written before `Merge.write`.
 
-    Use it as a context manager; nothing is written before `write`.
+    Args:
+        workspace: Where the part is, or will be.
+        part: Of the annotations of one Label Studio project.
+        names: What annotators are called now; those known from the part are remembered.
+
+    Raises:
+        WorkspaceError: The part is there, but an import did not write it.
     """
+    with tempfile.TemporaryFile() as rows:
+        merge = Merge(workspace, part, rows)
+        merge.load(names)
+        yield merge
 
-    def __init__(self, workspace: Workspace, part: str, names: Names) -> None:
-        self._workspace, self._part = workspace, part
+
+class Merge:
+    """The part of one Label Studio project while it is being renewed; see `merging`."""
+
+    def __init__(self, workspace: Workspace, part: str, rows: IO[bytes]) -> None:
+        self._workspace, self._part, self._rows = workspace, part, rows
         self._held: dict[Key, _Held] = {}
-        self._rows = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
-        self._load(names)
+        self.displaced: list[tuple[Key, Stamp, Rows]] = []
+        """Rows that went because two annotators are known to be one now."""
 
-    def __enter__(self) -> Merge:
-        return self
+    def load(self, names: Names) -> None:
+        """Take up the rows the workspace has; who got another name since is renamed.
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._rows.close()
-
-    def _load(self, names: Names) -> None:
-        """Take up the rows the workspace has; who got another name since is renamed."""
-        if self._part not in self._workspace.parts(_TABLE):
+        Raises:
+            WorkspaceError: See `merging`.
+        """
+        if not self._workspace.part_path(_TABLE, self._part).exists():
             return
         groups = []
         found = self._workspace.iter_rows(_TABLE, [self._part])
@@ -105,7 +132,8 @@ class Merge:
             key = rows[0]["question_id"], names.name(user)
             if key[1] != rows[0]["annotator"]:
                 place = self._spool([row | {"annotator": key[1]} for row in rows])
-            self._hold(key, _Held(stamp, place, seen=False))
+            if displaced := self._hold(key, _Held(stamp, place, seen=False)):
+                self.displaced.append((key, *displaced))
 
     def _read_stamp(self, verdict: dict[str, Any]) -> tuple[Stamp, str]:
         try:
@@ -119,13 +147,13 @@ class Merge:
                 remedy="move it out of the workspace, or import under another --project",
             ) from error
 
-    def holds_newer(self, key: Key, stamp: Stamp) -> bool:
-        """Whether what is there already holds against `stamp`; it then counts as seen."""
+    def newer(self, key: Key, stamp: Stamp) -> Stamp | None:
+        """What is there already and holds against `stamp`; it then counts as seen."""
         held = self._held.get(key)
         if held is None or held.stamp.rank <= stamp.rank:
-            return False
+            return None
         held.seen = True
-        return True
+        return held.stamp
 
     def see(self, key: Key) -> None:
         """Note that the import met this, though it cannot use it: it has not gone from the server."""
@@ -141,7 +169,7 @@ class Merge:
             rows: Its rows of `annotations`, the verdict last.
 
         Returns:
-            Another submission that it takes the place of, if it does.
+            Another annotation that it takes the place of, if it does.
         """
         return self._hold(key, _Held(stamp, self._spool(rows), seen=True))
 
@@ -150,7 +178,7 @@ class Merge:
         if old and old.stamp.rank > new.stamp.rank:
             old, new = new, old
         self._held[key] = new
-        if old is None or old.stamp.annotation_id == new.stamp.annotation_id or not old.stamp.submitted:
+        if old is None or new.stamp.continues(old.stamp):
             return None
         return old.stamp, self._at(old.place)
 

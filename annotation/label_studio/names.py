@@ -39,6 +39,7 @@ class Names:
             self.learn(user, email)
         for who, name in (given or {}).items():
             self._names[_email_key(who) if "@" in who else who.strip()] = name
+        self._given = {name for who, name in (given or {}).items() if "@" not in who}
 
     def learn(self, user: object, email: object) -> None:
         """Remember that a user has this address, so that drafts and annotations of one person meet."""
@@ -46,8 +47,9 @@ class Names:
             self._ids[_email_key(email)] = str(user)
 
     def remember(self, key: str, annotator: str) -> None:
-        """Keep the name that a user has in the tables already, unless another was given."""
-        self._names.setdefault(key, annotator)
+        """Keep the name that a user has in the tables already, unless it was given to somebody else since."""
+        if annotator not in self._given:
+            self._names.setdefault(key, annotator)
 
     def key(self, user: Any) -> str:
         """The key of a user as annotations (an id, or an object) and drafts (an address) name them."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from json.scanner import make_scanner
 from typing import Any
 
 Parsed = tuple[Any, int]
@@ -17,7 +16,7 @@ Parsed = tuple[Any, int]
 
 Decoder = Callable[[str, int], Parsed]
 
-_scan = make_scanner(json.JSONDecoder())
+_value = json.JSONDecoder().raw_decode
 _FIRST_KEY = re.compile(r'\{[ \t\n\r]*"([^"\\\x00-\x1f]*)"[ \t\n\r]*:[ \t\n\r]*')
 _NEXT_KEY = re.compile(r'[ \t\n\r]*,[ \t\n\r]*"([^"\\\x00-\x1f]*)"[ \t\n\r]*:[ \t\n\r]*')
 _CLOSE = re.compile(r"[ \t\n\r]*\}")
@@ -113,14 +112,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list):
         return [_finite(item) for item in value]
     return repr(value) if isinstance(value, float) and value - value != 0 else value
-
-
-def _value(text: str, at: int) -> Parsed:
-    try:
-        value, end = _scan(text, at)
-    except StopIteration as stop:
-        raise json.JSONDecodeError("Expecting value", text, stop.value) from None
-    return value, end
 
 
 def _object(text: str, at: int, found: dict[str, Any], special: Mapping[str, Decoder]) -> Parsed:
