@@ -272,9 +272,9 @@ class Finding:
         }
 
     def __str__(self) -> str:
-        place = ": ".join(part for part in (self.file, self.task) if part)
         message = self.message if len(self.message) <= _SHOWN else self.message[:_SHOWN] + "..."
-        return one_line(f"{self.severity} {self.code}: {place}: {message} ({self.remedy or self.kind.remedy})")
+        line = ": ".join(filter(None, (f"{self.severity} {self.code}", self.file, self.task, message)))
+        return one_line(f"{line} ({self.remedy or self.kind.remedy})")
 
 
 def codes_table(codes: Iterable[Code] = Code) -> str:

@@ -23,6 +23,7 @@ from pinpoint_data.pages import IMAGE_FORMATS, safe_path
 
 LOCAL_FILES = "/data/local-files/"
 _STORAGES = ("s3", "gs", "azure-blob", "azure_spi")
+_BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _TIMEOUT_S = 5.0
 _MAX_BYTES = 64 * 1024 * 1024
 _SERVING = "start the server with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true"
@@ -68,7 +69,7 @@ class ImageSample:
     Attributes:
         size: How many; 0 looks at none.
         document_root: Where the server's local files are on this machine.
-        fetch: Asks the server itself for a path.
+        fetch: Asks the server itself for a path; then its local files are not looked up here.
     """
 
     size: int = 20
@@ -112,15 +113,15 @@ class ImageSample:
         """The image; None where it cannot be asked for."""
         if url.startswith("data:"):
             return _decoded(url)
+        if url.startswith("/") and self.fetch is not None:
+            return self._served(url, self.fetch)
         if url.startswith(LOCAL_FILES) and self.document_root is not None:
             return _read(self.document_root, _local_path(url) or "")
-        if url.startswith("/"):
-            return None if self.fetch is None else self._served(url)
         return _fetched(url, client) if url.startswith(("http://", "https://")) else None
 
-    def _served(self, url: str) -> bytes | None:
+    def _served(self, url: str, fetch: Callable[[str], bytes]) -> bytes:
         try:
-            return self.fetch(url) if self.fetch else None
+            return fetch(url)
         except PinpointError as error:
             status = getattr(error, "status", None)
             remedy = {403: _SERVING, 404: _STORAGE}.get(status or 0, "") if url.startswith(LOCAL_FILES) else ""
@@ -133,7 +134,7 @@ def image_fault(data: bytes, item: Item | None) -> Fault | None:
         with Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as image:
             turned = image.getexif().get(0x0112) in (5, 6, 7, 8) and image.format != "TIFF"
             width, height = image.size[::-1] if turned else image.size
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, EOFError, *_BOMBS) as error:
         return Code.IMAGE_DAMAGED, f"is no image: {str(error)[:80]}"
     if item is not None and (width, height) != (item.width, item.height):
         return Code.IMAGE_SIZE, f"is {width} x {height} pixels, its item {item.width} x {item.height}"
