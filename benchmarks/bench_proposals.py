@@ -99,12 +99,12 @@ def totals(lines: list[tuple[str, Box]], amount: str) -> list[tuple[Box, Box]]:
     return sorted(found, key=lambda pair: pair[0][1])
 
 
-def sroie_records(data: Path, out: Path) -> tuple[int, dict[str, list[Box]]]:
-    """Write questions and OCR as records; returns how many fields had no gold, and every box a total may have."""
+def sroie_records(data: Path, out: Path) -> int:
+    """Write questions and OCR as records; returns how many fields no line says."""
     (out / "ocr").mkdir(parents=True)
     shutil.copytree(data / "img", out / "img")
     records: list[dict[str, Any]] = []
-    left_out, accepted = 0, {}
+    left_out = 0
     for key in sorted((data / "key").glob("*.json")):
         lines = receipt_lines(data / "box" / f"{key.stem}.csv")
         words = [word for line in lines for word in line_words(*line)]
@@ -112,13 +112,14 @@ def sroie_records(data: Path, out: Path) -> tuple[int, dict[str, list[Box]]]:
         (out / "ocr" / f"{key.stem}.json").write_text(json.dumps(ocr))
         for field, value in json.loads(key.read_text(encoding="utf-8")).items():
             pairs = totals(lines, value) if field == "total" else []
-            evidence = [{"xyxy": box} for box in ([pairs[-1][0]] if pairs else stretch(lines, value))]
+            evidence: list[dict[str, Any]] = [
+                {"xyxy": box} for box in ([pairs[-1][0]] if pairs else stretch(lines, value))
+            ]
             if field not in QUESTIONS or not evidence or (field == "total" and not pairs):
                 left_out += 1
                 continue
             if pairs:
                 evidence.append({"xyxy": pairs[-1][1], "role": "support"})
-                accepted[f"sroie/{key.stem}-{field}"] = [spot for spot, _ in pairs]
             page = {"path": f"img/{key.stem}.jpg", "ocr": f"ocr/{key.stem}.json"}
             records.append(
                 {
@@ -132,7 +133,7 @@ def sroie_records(data: Path, out: Path) -> tuple[int, dict[str, list[Box]]]:
                 }
             )
     (out / "questions.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
-    return left_out, accepted
+    return left_out
 
 
 def in_half(doc: str, half: str) -> bool:
@@ -156,7 +157,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path, runner = Path(folder) / "workspace", Runner()
-        left_out, _ = sroie_records(arguments.data / "sroie", Path(folder) / "sroie")
+        left_out = sroie_records(arguments.data / "sroie", Path(folder) / "sroie")
         sources = {
             "sroie": ("records", Path(folder) / "sroie"),
             "funsd": ("funsd", arguments.data / "funsd"),

@@ -18,7 +18,7 @@ from pinpoint_data.words import PageWords
 _SHORT_WORDS = 5
 _PARAGRAPH = 1.3  # times the page's usual leading: a wider space parts two paragraphs
 _CELL_X, _CELL_Y, _ROW = 6.0, 1.6, 40.0  # between cells, and along a row, in heights of the page's text
-_CHUNK, _SAMPLE = 512, 2000
+_CHUNK, _SAMPLE, _MOST_PAIRS = 64, 500, 4_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ def _joined(boxes: FloatArray, short: NDArray[np.bool_], unit: float) -> tuple[I
     reach = np.array([-_ROW, -_CELL_Y, _ROW, _CELL_Y]) * unit
     tree = shapely.STRtree(shapely.box(*boxes.T))
     found: list[tuple[IntArray, IntArray, NDArray[np.bool_]]] = []
-    leading = _usual_leading(boxes, tree, unit)
+    leading, pairs = _usual_leading(boxes, tree, unit), 0
     for start in range(0, len(boxes), _CHUNK):
         first, second = tree.query(shapely.box(*(boxes[start : start + _CHUNK] + reach).T), predicate="intersects")
         first = first + start
@@ -89,6 +89,9 @@ def _joined(boxes: FloatArray, short: NDArray[np.bool_], unit: float) -> tuple[I
         cells = short[first] & short[second] & (tall <= 2.5 * unit) & (dx <= np.where(row, _ROW, _CELL_X) * unit)
         near = stacked | cells | (row & (dx <= 2 * tall))
         found.append((first[near], second[near], stacked[near]))
+        pairs += len(first)
+        if pairs > _MOST_PAIRS:  # words piled on each other, by mistake or malice: what is joined so far has to do
+            break
     firsts, seconds, lines = (np.concatenate(column) for column in zip(*found, strict=True))
     return firsts, seconds, lines
 
@@ -106,20 +109,19 @@ def _usual_leading(boxes: FloatArray, tree: shapely.STRtree, unit: float) -> flo
 
 
 def _components(count: int, first: IntArray, second: IntArray) -> IntArray:
-    """(count,) the smallest member of each item's connected component, renumbered from 0."""
-    parent = list(range(count))
-
-    def root(item: int) -> int:
-        while parent[item] != item:
-            parent[item] = parent[parent[item]]
-            item = parent[item]
-        return item
-
-    for one, other in zip(first.tolist(), second.tolist(), strict=True):
-        low, high = sorted((root(one), root(other)))
-        parent[high] = low
-    labels: IntArray = np.unique([root(item) for item in range(count)], return_inverse=True)[1].astype(np.int64)
-    return labels
+    """(count,) the connected component of each item, from 0: the smallest label spreads, and labels are followed up."""
+    label = np.arange(count)
+    while True:
+        spread = label.copy()
+        low = np.minimum(label[first], label[second])
+        np.minimum.at(spread, label[first], low)
+        np.minimum.at(spread, label[second], low)
+        while not np.array_equal(spread, spread[spread]):
+            spread = spread[spread]
+        if np.array_equal(spread, label):
+            found: IntArray = np.unique(label, return_inverse=True)[1].astype(np.int64)
+            return found
+        label = spread
 
 
 def _extreme(block: IntArray, values: FloatArray, side: int) -> FloatArray:

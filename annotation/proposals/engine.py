@@ -8,17 +8,19 @@ import numpy as np
 
 from annotation.proposals.anchors import find_anchors
 from annotation.proposals.answers import read_answers
+from annotation.proposals.folding import squash
 from annotation.proposals.grouping import by_question_words, to_blocks
 from annotation.proposals.layout import FloatArray, line_boxes
 from annotation.proposals.matching import find_answer
 from annotation.proposals.pagetext import PageText
-from annotation.proposals.ranking import AskedPage, Candidate, choose
+from annotation.proposals.ranking import SHORT, AskedPage, Candidate, choose
 from annotation.proposals.rarity import Rarity
 from annotation.proposals.settings import Proposal, Settings
 from annotation.proposals.support import Support, choose_support
 
 _MAX_TERMS = 200
 _SHOWN = 80
+_ALONE, _CLEAR_LEAD = 0.75, 0.2
 _WORDS_ALONE = 0.5
 """What question words without an answer beside them are worth."""
 
@@ -46,7 +48,8 @@ def propose_boxes(
         return by_question_words(asked)
     support = choose_support(asked, [(c.page, c.span.words, c.boxes) for c in found], settings.support)
     proposals = [p for c in found for p in _of_answer(c)] + [p for s in support for p in _of_support(s, bool(found))]
-    return to_blocks(proposals, pages) if settings.group == "blocks" else proposals
+    grouped = to_blocks(proposals, pages) if settings.group == "blocks" else proposals
+    return sorted(grouped, key=lambda p: (p.role, -p.score))
 
 
 def _first_exact(answers: Sequence[str], pages: Sequence[PageText]) -> list[Proposal]:
@@ -65,10 +68,16 @@ def _of_answer(found: Candidate) -> list[Proposal]:
         reason = f"{said}; the only place"
     else:
         reason = f"{said}; {found.places} places say it, the question's words stand closest to this one"
-    # Two places of equal score: each is right in half of the cases.
-    sure = found.score * (0.5 + 0.5 * min(1.0, found.lead / 0.2))
     match = (found.span.match, found.answer, reason)
-    return _proposals(found.page.index, found.page.text, found.boxes, "answer", sure, match)
+    return _proposals(found.page.index, found.page.text, found.boxes, "answer", _sure(found), match)
+
+
+def _sure(found: Candidate) -> float:
+    """How likely this is the place: a long answer that stands nowhere else needs no question words around it."""
+    if found.places == 1 and len(squash(found.answer)) > SHORT:
+        return found.span.quality * (_ALONE + (1 - _ALONE) * found.near)
+    # Of two places of equal score, each is right in half of the cases.
+    return found.score * (0.5 + 0.5 * min(1.0, found.lead / _CLEAR_LEAD))
 
 
 def _of_support(found: Support, answered: bool) -> list[Proposal]:

@@ -16,9 +16,10 @@ from annotation.proposals.pagetext import PageText
 
 MAX_CANDIDATES = 400
 _BASE, _NEAR, _COVER = 0.35, 0.5, 0.15
-_SHORT = 2
-_SHORT_CLOSENESS = 0.2
+SHORT = 2
 """An answer of one or two characters stands anywhere; without question words around it, it is chance."""
+
+_SHORT_CLOSENESS = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +115,7 @@ def _candidates(pages: Sequence[AskedPage], answers: Sequence[str], *, fuzzy: bo
         near = _near(page, boxes, total)
         cover = float((weights * page.anchors.present).sum()) / total if total else 0.0
         for (answer, span), lines, close in zip(spans, boxes, near, strict=True):
-            if len(squash(answer)) <= _SHORT and close < _SHORT_CLOSENESS and total:
+            if len(squash(answer)) <= SHORT and close < _SHORT_CLOSENESS and total:
                 continue
             score = span.quality * (_BASE + _NEAR * close + _COVER * cover)
             found.append(Candidate(page, answer, span, lines, close, score))
