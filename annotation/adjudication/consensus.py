@@ -89,9 +89,13 @@ def _drawn(judgements: Sequence[Judgement], page_count: int) -> _Drawn:
     page = np.concatenate([np.empty(0, np.int64), *(judgement.page for judgement in judgements)])
     owner = np.repeat(np.arange(len(judgements)), [len(judgement.page) for judgement in judgements])
     xyxy = np.concatenate([np.empty((0, 4)), *(judgement.xyxy for judgement in judgements)])
-    roles = [role for judgement in judgements for role in judgement.roles]
-    keep = np.flatnonzero(page < page_count)
-    return _Drawn(page[keep], xyxy[keep], tuple(roles[place] for place in keep), owner[keep].astype(np.int64))
+    roles = np.array([role for judgement in judgements for role in judgement.roles], np.str_)
+    # The same box drawn twice is one box; with both roles it is an answer ("answer" sorts first).
+    order = np.lexsort([roles, *xyxy.T, page, owner])
+    same = (np.diff(xyxy[order], axis=0) == 0).all(1) & (np.diff(page[order]) == 0) & (np.diff(owner[order]) == 0)
+    keep = order[~np.concatenate([np.zeros(min(1, len(order)), bool), same])]
+    keep = np.sort(keep[page[keep] < page_count])
+    return _Drawn(page[keep], xyxy[keep], tuple(roles[keep].tolist()), owner[keep].astype(np.int64))
 
 
 def _candidate(drawn: _Drawn, members: IntArray, names: list[str], rule: BoxRule) -> Candidate:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, get_args
 
 from pinpoint_data.errors import UsageError
+
+_QUORUM = re.compile(r"(?P<number>[0-9]{1,9}(\.[0-9]{1,9})?)(/(?P<whole>[1-9][0-9]{0,8})|(?P<percent>%))?")
 
 BoxRule = Literal["mean", "medoid"]
 
@@ -44,15 +47,13 @@ class Quorum:
         Raises:
             UsageError: It is none of these.
         """
-        plain = text.strip()
-        try:
-            if plain.isascii() and plain.isdigit() and int(plain) >= 1:
-                return cls(count=int(plain))
-            share = Fraction(plain[:-1]) / 100 if plain.endswith("%") else Fraction(plain)
-            if not plain.isdigit() and 0 < share <= 1:
+        if found := _QUORUM.fullmatch(text.strip()):
+            number, whole, percent = Fraction(found["number"]), found["whole"], found["percent"]
+            if whole is None and not percent and number >= 1 and found["number"].isdigit():
+                return cls(count=int(number))
+            share = number / (int(whole) if whole is not None else 100 if percent else 1)
+            if 0 < share <= 1:
                 return cls(share=share)
-        except (ValueError, ZeroDivisionError):
-            pass
         raise UsageError(
             f"quorum {text!r} is neither a number of votes (2) nor a share of them (0.5, 2/3, 50%)",
             remedy="a share is above 0 and at most 1",
