@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
@@ -24,13 +25,13 @@ PAGES, EVIDENCE, STATUS, NOTE, BY = "pages", "evidence", "status", "note", "by"
 CHOICES = DONE
 """What an annotator can say about a question. The other statuses are Label Studio's own Skip and drafts."""
 
-INSTRUCTIONS = (
-    "Mark what a reader needs to answer the question, as tight as the text or figure allows. "
-    "answer: the answer itself, one box a line. support: what makes one sure of it (row and column headers, legend, "
-    "title, unit). Look at every page; a very tall page comes in parts that overlap: mark each thing once. "
-    "Then choose a status. evidence: everything needed is marked. no_evidence: the pages do not show it. "
-    "unanswerable: the question has no answer here. wrong_answer: the given answer is wrong."
-)
+INSTRUCTIONS = """\
+Mark what a reader needs to answer the question, as tight as the text or figure allows, on every page that shows it.
+answer: the answer itself, one box a line. support: what makes one sure of it (headers, legend, title, unit).
+A very tall page comes in parts that overlap: mark each thing once.
+Then choose a status. evidence: everything needed is marked. no_evidence: the pages do not show it.
+unanswerable: the question has no answer here. wrong_answer: the given answer is wrong.
+"""
 
 _LABEL_HOTKEYS = "12"
 _CHOICE_HOTKEYS = "6789"
@@ -63,15 +64,24 @@ def config_xml(shown_annotators: Sequence[str] = ()) -> str:
     """
     root = ElementTree.Element("View")
     _add(root, "Header", value="$question", size="4")
-    # A Text is drawn as text whatever stands in it; several answers are one line.
-    _add(root, "Text", name="answers", value="$answers", valueType="text")
-    _add(root, "Header", value=INSTRUCTIONS, size="6")
+    _add(root, "Header", value="Answer: $answers", size="5")
+    help_ = _add(_add(root, "Collapse", bordered="true", open="false"), "Panel", value="How to annotate")
+    for line in INSTRUCTIONS.splitlines():
+        _add(help_, "Header", value=line, size="6")
     labels = _add(root, "RectangleLabels", name=EVIDENCE, toName=PAGES, canRotate="true", strokeWidth="2")
     for role, hotkey in zip(ROLES, _LABEL_HOTKEYS, strict=True):
         _add(labels, "Label", value=role, background=_hex(ROLE_COLOURS[role]), hotkey=hotkey)
     if shown_annotators:
         _add_shown(root, shown_annotators)
+    # Above the image: below it, nobody sees the status without scrolling.
+    _add_status(root)
     _add(root, "Image", name=PAGES, valueList=f"${PAGES}", zoom="true", zoomControl="true", rotateControl="true")
+    _add(root, "TextArea", name=NOTE, toName=PAGES, maxSubmissions="1", rows="2", placeholder="Note (optional)")
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def _add_status(root: ElementTree.Element) -> None:
     status = _add(
         root,
         "Choices",
@@ -84,9 +94,6 @@ def config_xml(shown_annotators: Sequence[str] = ()) -> str:
     )
     for choice, hotkey in zip(CHOICES, _CHOICE_HOTKEYS, strict=True):
         _add(status, "Choice", value=choice, hotkey=hotkey)
-    _add(root, "TextArea", name=NOTE, toName=PAGES, maxSubmissions="1", rows="2", placeholder="Note (optional)")
-    ElementTree.indent(root)
-    return ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
 def _add_shown(root: ElementTree.Element, annotators: Sequence[str]) -> None:
@@ -117,7 +124,7 @@ def data_keys(xml: str) -> list[str]:
         UsageError: It is not XML.
     """
     values = [element.attrib.get("value", "") for element in _parsed(xml).iter()]
-    return sorted({value[1:] for value in values if value.startswith("$")})
+    return sorted({key for value in values for key in re.findall(r"\$(\w+)", value)})
 
 
 def _parsed(xml: str) -> ElementTree.Element:
