@@ -28,8 +28,8 @@ class Evaluation:
 
     Attributes:
         annotator: Who.
-        summaries: Name of a group of questions (`all`, `source NAME`, `role NAME`, `one page`, `several pages`)
-            -> its scores.
+        summaries: Name of a group of questions (`all`, `source NAME`, `one page`, `several pages`), and the same
+            followed by `, answer` or `, support` -> its scores.
         failures: Source -> kind -> ids of its questions, sorted.
         without_evidence: Questions whose gold says that there is no evidence, but that got boxes.
         scores: Every question's.
@@ -113,8 +113,12 @@ def _summaries(scores: Sequence[QuestionScores]) -> dict[str, Summary]:
     groups = {"all": list(scores)}
     groups |= {f"source {name}": [s for s in scores if s.source == name] for name in sorted({s.source for s in scores})}
     groups |= {"one page": [s for s in scores if s.pages == 1], "several pages": [s for s in scores if s.pages > 1]}
-    found = {name: summarise(group) for name, group in groups.items() if group}
-    return found | {f"role {role}": summarise(scores, role) for role in ROLES if scores}
+    found: dict[str, Summary] = {}
+    for name, group in groups.items():
+        if group:
+            found[name] = summarise(group)
+            found |= {f"{name}, {role}": summarise(group, role) for role in ROLES}
+    return found
 
 
 def _page_texts(workspace: Workspace) -> Callable[[str], PageText]:
@@ -156,12 +160,12 @@ def _summary_json(summary: Summary) -> dict[str, Any]:
 
 def to_text(evaluation: Evaluation) -> str:
     """A table of the scores, then the kinds of failure, with examples."""
-    head = f"{'':24}{'questions':>10}{'boxes':>8}{'gold':>8}  {'precision':17}{'recall':17}{'F1':17}"
+    head = f"{'':32}{'questions':>10}{'boxes':>8}{'gold':>8}  {'precision':17}{'recall':17}{'F1':17}"
     lines = [evaluation.annotator, head + f"{'evidence recall':17}{'area precision':17}"]
     for name, s in evaluation.summaries.items():
         intervals = (s.precision, s.recall, s.f1, s.evidence_recall, s.area_precision)
         figures = "".join(f"{_interval(found):17}" for found in intervals)
-        lines.append(f"{name[:23]:24}{s.questions:>10,}{s.found:>8,}{s.gold:>8,}  {figures}".rstrip())
+        lines.append(f"{name[:31]:32}{s.questions:>10,}{s.found:>8,}{s.gold:>8,}  {figures}".rstrip())
     lines.append("what fails (questions, the first kind that fits):")
     for kind in Failure:
         ids = sorted(id_ for found in evaluation.failures.values() for id_ in found.get(kind, ()))

@@ -158,15 +158,13 @@ def test_evaluation_scores_by_source_role_and_pages_and_names_what_fails(ws: Wor
     assert result.exit_code == 0
     (found,) = json.loads(result.stdout)["evaluations"]
     assert found["annotator"] == "proposal:lexical@1"
-    assert set(found["scores"]) == {
-        *("all", "source bills", "one page", "several pages"),
-        *("role answer", "role support"),
-    }
+    groups = ("all", "source bills", "one page", "several pages")
+    assert set(found["scores"]) == {name + role for name in groups for role in ("", ", answer", ", support")}
     every = found["scores"]["all"]
     assert (every["questions"], every["gold"], every["paired"]) == (3, 3, 2)
     assert every["recall"]["mean"] == pytest.approx(2 / 3)
     assert every["evidence_recall"]["mean"] == pytest.approx(2 / 3)
-    assert found["scores"]["role answer"]["precision"]["mean"] == 1
+    assert found["scores"]["all, answer"]["precision"]["mean"] == 1
     assert {kind: entry["examples"] for kind, entry in found["failures"].items()} == {
         "extra-boxes": ["bills/date", "bills/total"],
         "no-words": ["bills/none"],
