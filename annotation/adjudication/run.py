@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from annotation.adjudication.conflicts import write_conflicts
 from annotation.adjudication.consensus import Candidate
 from annotation.adjudication.decide import OVERLAY, Ruling, decide, overrule
 from annotation.adjudication.overlay import Decision, Overlay, overlay_path
@@ -104,7 +105,7 @@ def adjudicate(workspace: Workspace, judgements: Judgements, policy: Policy, ove
 
 
 def write_adjudication(workspace: Workspace, found: Adjudication) -> None:
-    """Replace the tables `evidence` and `verdicts`, part by part; hold the workspace's lock.
+    """Replace the tables `evidence` and `verdicts`, part by part, and the list of conflicts; hold the workspace's lock.
 
     A part has the name of its questions' part. Each file is replaced as a whole, evidence before verdicts; after a
     kill a rerun ends the work. Parts of an earlier run that have no ruling any more are removed.
@@ -116,6 +117,7 @@ def write_adjudication(workspace: Workspace, found: Adjudication) -> None:
     for ruling in found.rulings:
         by_part.setdefault(found.asked[ruling.question_id].part, []).append(ruling)
     _check_own(workspace)
+    write_conflicts(workspace, found.conflicts)
     page_words = lru_cache(maxsize=64)(WordIndex(workspace).get)
     labels = {"command": _COMMAND, "policy": str(found.policy)}
     for part, rulings in by_part.items():
