@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.annotation.server import label_studio
+
+__all__ = ["label_studio"]
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -28,3 +32,11 @@ def _fresh_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`datasets` caches a local folder by its name and README only, so no two tests may share a cache."""
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf-home"))
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "hf-cache", raising=False)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests that need the real server go to one pytest-xdist worker, so that it is started once."""
+    for item in items:
+        if "label_studio" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("label-studio"))
