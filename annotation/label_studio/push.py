@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from annotation.label_studio.checks import check_tasks
 from annotation.label_studio.images_choice import choose_images
 from annotation.label_studio.interface import config_xml
 from annotation.label_studio.inventory import read_inventory
@@ -17,9 +18,12 @@ from annotation.label_studio.sending import Sender
 from annotation.label_studio.server import Server
 from annotation.label_studio.synchroniser import Synchroniser
 from annotation.label_studio.tasks import Task, build_tasks, chosen_questions, shown_annotators
+from annotation.label_studio.upload import Uploads
 from pinpoint_data.errors import Outcome, Problem, UsageError
 from pinpoint_data.progress import progress
 from pinpoint_data.workspace import Workspace
+
+_WARNINGS = 20
 
 __all__ = ["PushOptions", "PushResult", "push"]
 
@@ -59,10 +63,18 @@ def push(
     chosen = choose_images(server, found["id"], ws, options.images)
     result.images = chosen.mode
     result.notes += [chosen.why] if chosen.why else []
+    fetch = server.fetch
+    if isinstance(chosen.images, Uploads):
+        chosen.images.adopt(page for ones in inventory.tasks.values() for held in ones for page in held.pages)
+        fetch = chosen.images.preview
+    bad, warnings = check_tasks(
+        _tasks(ws, options, chosen.images), settings.label_config, fetch, options.images_checked
+    )
+    result.notes += warnings[:_WARNINGS]
     work = Synchroniser(sender, inventory, chosen.images, options, result)
     with progress("push", total) as advance:
         for item in _tasks(ws, options, chosen.images):
-            work.take(item)
+            work.take(item if isinstance(item, Problem) else bad.get(item.pinpoint_id, item))
             advance(0 if isinstance(item, Problem) else 1)
         work.flush()
     work.finish(set(ws.read("questions", columns=["question_id"]).column(0).to_pylist()))

@@ -21,6 +21,7 @@ class PushOptions:
         limit: Only the first so many questions.
         chunk_tasks: Tasks in one request.
         chunk_bytes: Size of one request, unless a single task is larger.
+        images_checked: How many page images are fetched before anything is sent.
     """
 
     tasks: TaskOptions = field(default_factory=TaskOptions)
@@ -29,6 +30,7 @@ class PushOptions:
     limit: int | None = None
     chunk_tasks: int = 500
     chunk_bytes: int = 20_000_000
+    images_checked: int = 20
 
 
 @dataclass

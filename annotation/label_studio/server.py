@@ -51,9 +51,10 @@ class Server:
         self._reached = False
         # A connection that idled may be closed by the server just when it is used again, which looks like a lost
         # answer; only those of a burst of requests are kept.
-        self._client = httpx2.Client(
-            timeout=_TIMEOUT, limits=httpx2.Limits(max_connections=4, keepalive_expiry=1.0), follow_redirects=False
-        )
+        limits = httpx2.Limits(max_connections=4, keepalive_expiry=1.0)
+        # Reading the certificates takes longer than most requests, and plain http needs none.
+        verify = self.url.startswith("https:")
+        self._client = httpx2.Client(timeout=_TIMEOUT, limits=limits, follow_redirects=False, verify=verify)
 
     def __enter__(self) -> Server:
         return self

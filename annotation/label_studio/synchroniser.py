@@ -27,15 +27,17 @@ from annotation.label_studio.tasks import REVIEW, Task
 from annotation.label_studio.upload import Uploads
 from pinpoint_data.errors import Problem
 
-MAX_TASK_BYTES = 200 * 1024 * 1024
-"""Label Studio reads no request above 250 MiB."""
-
 
 class Synchroniser:
     """Sorts tasks into new, changed and unchanged ones, and sends them in chunks."""
 
     def __init__(
-        self, sender: Sender, inventory: Inventory, images: PageImages, options: PushOptions, result: PushResult
+        self,
+        sender: Sender,
+        inventory: Inventory,
+        images: PageImages,
+        options: PushOptions,
+        result: PushResult,
     ) -> None:
         self.sender, self.server, self.project = sender, sender.server, sender.project_id
         self.inventory, self.options, self.result, self.outcome = inventory, options, result, result.outcome
@@ -49,8 +51,6 @@ class Synchroniser:
         self._new: list[Task] = []
         self._new_bytes = 0
         self._changed: list[tuple[Task, HeldTask]] = []
-        if self.uploads is not None:
-            self.uploads.adopt(page for ones in inventory.tasks.values() for held in ones for page in held.pages)
 
     def take(self, item: Task | Problem) -> None:
         """Take up one task, or what is wrong with one."""
@@ -70,14 +70,6 @@ class Synchroniser:
 
     def _take_new(self, task: Task) -> None:
         size = len(json.dumps(task.payload()))
-        if size > MAX_TASK_BYTES:
-            message = f"is {size:,} bytes; Label Studio reads no more than {MAX_TASK_BYTES:,}"
-            self.outcome.refuse(
-                Problem(
-                    "task-too-large", self.server.url, task.pinpoint_id, message, "use --images local-files or upload"
-                )
-            )
-            return
         if self._new and self._new_bytes + size > self.options.chunk_bytes:
             self._send_new()
         self._new.append(task)

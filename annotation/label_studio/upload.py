@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from annotation.label_studio.answers import AnswerLostError, ServerError
+from annotation.label_studio.answers import AnswerLostError, RefusedError, ServerError
 from annotation.label_studio.page_files import MEDIA_TYPES, PagePart
 from annotation.label_studio.server import IMPORT_TIMEOUT_S, Server
 from pinpoint_data.errors import PageError
@@ -21,7 +21,7 @@ from pinpoint_data.errors import PageError
 _BATCH_FILES = 20
 _BATCH_BYTES = 20_000_000
 _ROUNDS = 3
-_PENDING = "upload:"
+_PENDING = "/data/upload/pending/"
 _STORED = re.compile(r"/?(?:data/)?(upload/\d+/[0-9A-Za-z]+-([0-9a-f]{40}\.[a-z]+))")
 
 
@@ -42,10 +42,18 @@ class Uploads:
         self._learn(self.server.get_json(f"/api/projects/{project_id}/file-uploads", all="true"))
 
     def adopt(self, pages: Iterable[str]) -> None:
-        """Take over addresses that tasks on the server have already; another user may have uploaded them."""
-        for url in pages:
-            if found := _STORED.fullmatch(url):
-                self._urls.setdefault(found[2], f"/data/{found[1]}")
+        """Take over addresses that tasks on the server have already: the server lists a user's own files only."""
+        found = {match[2]: f"/data/{match[1]}" for url in pages if (match := _STORED.fullmatch(url))}
+        others = {name: url for name, url in found.items() if name not in self._urls}
+        # Where the first is gone, somebody removed them: all are uploaded anew.
+        if others and self._serves(next(iter(others.values()))):
+            self._urls |= others
+
+    def _serves(self, url: str) -> bool:
+        try:
+            return bool(self.server.fetch(url))
+        except RefusedError:
+            return False
 
     def url(self, part: PagePart) -> str:
         """The part's address, or a placeholder."""
@@ -55,6 +63,16 @@ class Uploads:
                 return self._urls[name]
             self._parts.setdefault(name, part)
         return _PENDING + name
+
+    def preview(self, path: str) -> bytes:
+        """What a path of the server gives or, for a placeholder, will give."""
+        if not _is_pending(path):
+            return self.server.fetch(path)
+        part = self._parts[path.removeprefix(_PENDING)]
+        try:
+            return part.data()
+        finally:
+            part.page.release()
 
     def upload(self, datas: Sequence[Mapping[str, Any]]) -> dict[str, PageError]:
         """Upload the pages that these tasks' data still lack.
@@ -79,8 +97,9 @@ class Uploads:
     def _batches(self, names: Sequence[str], bad: dict[str, PageError]) -> Iterator[dict[str, bytes]]:
         batch: dict[str, bytes] = {}
         size = 0
-        parts = [(name, self._parts[name]) for name in names]
-        for (name, part), (_, following) in zip(parts, [*parts[1:], ("", None)], strict=True):
+        following = [self._parts[name].page for name in names[1:]] + [None]
+        for name, next_page in zip(names, following[: len(names)], strict=True):
+            part = self._parts[name]
             try:
                 data = part.data()
             except PageError as error:
@@ -88,7 +107,7 @@ class Uploads:
                 continue
             finally:
                 # The parts of a tall page follow one another: it is decoded once for them.
-                if following is None or following.page is not part.page:
+                if next_page is not part.page:
                     part.page.release()
             if batch and (len(batch) == _BATCH_FILES or size + len(data) > _BATCH_BYTES):
                 yield batch

@@ -43,6 +43,14 @@ _IMAGES = ("auto", "local-files", "upload", "url-template", "data-uri")
 @click.option(
     "--chunk", type=click.IntRange(1, 500), default=500, show_default=True, metavar="N", help="Tasks in one request."
 )
+@click.option(
+    "--check-images",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="Fetch so many page images before anything is sent.",
+)
 @jobs_option
 @json_option
 @click.pass_context
@@ -65,6 +73,7 @@ def push(
     pages_folder: Path | None,
     document_root: Path | None,
     chunk: int,
+    check_images: int,
     jobs: int,
     as_json: bool,
 ) -> None:
@@ -106,6 +115,7 @@ def push(
         overlap=overlap,
         limit=limit,
         chunk_tasks=chunk,
+        images_checked=check_images,
     )
     ws = Workspace.open(workspace)
     options.images.check()
