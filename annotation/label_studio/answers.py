@@ -85,7 +85,7 @@ def refusal(url: str, method: str, path: str, response: httpx2.Response, text: s
             f"has no {path}; it answers with {text}",
             file=url,
             status=status,
-            remedy="is this the address of a Label Studio (1.20 or newer), with the path it stands under?",
+            remedy="is this the address of a Label Studio, with the path it stands under?",
         )
     if status == 429:
         return RefusedError(f"is asked too often: {text}", file=url, status=status, remedy="wait and run it again")

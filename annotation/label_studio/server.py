@@ -114,7 +114,7 @@ class Server:
                     for piece in response.iter_bytes(1 << 20):
                         handle.write(piece)
                     return handle.tell()
-            except httpx2.TransportError as error:
+            except httpx2.RequestError as error:
                 if wait is None:
                     raise self._lost("GET", path, str(error) or type(error).__name__) from error
                 self.sleep(wait)
@@ -156,7 +156,7 @@ class Server:
         with self._answer(method, path, params or {}, extra, repeat=repeat) as response:
             try:
                 text = response.read()
-            except httpx2.TransportError as error:
+            except httpx2.RequestError as error:
                 raise self._lost(method, path, str(error) or type(error).__name__) from error
             if not text:
                 return None
@@ -220,7 +220,7 @@ class Server:
                 )
                 # A wrong address fails at once; a server that is just restarting gets its time.
                 again = self._reached
-            except httpx2.TransportError as error:
+            except httpx2.RequestError as error:
                 failure, again = self._lost(method, path, str(error) or type(error).__name__), repeat
             else:
                 self._reached = True
@@ -260,8 +260,14 @@ class Server:
         if self._key.kind == "legacy":
             return f"Token {self._key.reveal()}"
         if not self._access or time.monotonic() > self._access_until:
-            response = self._client.post(f"{self.url}/api/token/refresh/", json={"refresh": self._key.reveal()})
+            try:
+                response = self._client.post(f"{self.url}/api/token/refresh/", json={"refresh": self._key.reveal()})
+            except httpx2.RequestError as error:
+                raise httpx2.ConnectError(f"no access token: {error}") from error
             text = self._mask(brief(response, response.content))
+            if response.status_code >= 500:
+                # What the token is for was not sent yet.
+                raise httpx2.ConnectError(f"no access token ({response.status_code}): {text}")
             if not response.is_success:
                 raise refusal(self.url, "POST", "/api/token/refresh/", response, text)
             try:
@@ -281,7 +287,7 @@ class Server:
                 body += piece
                 if len(body) >= _MAX_ERROR_BYTES:
                     break
-        except httpx2.TransportError:
+        except httpx2.RequestError:
             body = body or b"(the answer broke off)"
         finally:
             response.close()

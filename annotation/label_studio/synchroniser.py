@@ -19,6 +19,7 @@ from annotation.label_studio.inventory import (
     digest,
     read_inventory,
     read_predictions,
+    server_counts,
 )
 from annotation.label_studio.page_images import PageImages
 from annotation.label_studio.push_options import PushOptions, PushResult
@@ -46,8 +47,8 @@ class Synchroniser:
         if inventory.tasks:
             self.predictions = read_predictions(self.server, self.project)
         self.versions = {held.version for ones in inventory.tasks.values() for held in ones if held.version}
-        self.known = set(inventory.tasks)
         self.first_new = inventory.newest
+        self._ours: dict[str, int] = {}
         self._new: list[Task] = []
         self._new_bytes = 0
         self._changed: list[tuple[Task, HeldTask]] = []
@@ -61,7 +62,9 @@ class Synchroniser:
         held = self._held(item)
         if held is None:
             self._take_new(item)
-        elif self._is_current(item, held):
+            return
+        self._ours[item.pinpoint_id] = held.task_id
+        if self._is_current(item, held):
             self.outcome.counts["unchanged"] += 1
         else:
             self._changed.append((item, held))
@@ -131,24 +134,31 @@ class Synchroniser:
         ready = {task.pinpoint_id: task for task in self._uploaded([task for task, _ in changed])}
         pairs = [(ready[task.pinpoint_id], held) for task, held in changed if task.pinpoint_id in ready]
         differences = [(task, held, *self._difference(task, held)) for task, held in pairs]
-        # First the new boxes, last the end of the old ones: stopped in between, the next run finds something to do.
+        # The data comes last: stopped before, the next run sees an old task and finishes it.
         added = self.sender.add_predictions([one for _, _, missing, _ in differences for one in missing])
         for task, held, _, extra in differences:
             try:
-                if held.data != digest(task.data):
-                    self.server.patch_json(f"/api/tasks/{held.task_id}/", {"data": task.data})
-                    self.outcome.counts["updated"] += 1
-                    if held.annotations and held.fingerprint != task.fingerprint:
-                        self.outcome.counts["updated under annotations"] += 1
-                elif extra or task.pinpoint_id in added:
-                    self.outcome.counts["repaired"] += 1
-                for one in extra:
-                    self.server.delete(f"/api/predictions/{one.prediction_id}/")
+                self._update(task, held, extra, repaired=bool(extra) or task.pinpoint_id in added)
             except RefusedError as error:
+                if error.status not in (400, 404):
+                    raise
                 message = f"task {held.task_id} cannot be updated: {error.message}"
-                self.outcome.refuse(Problem("task-refused", self.server.url, task.pinpoint_id, message, "push again"))
+                self._report("task-refused", task.pinpoint_id, message, "push again")
         if differences:
             self.sender.start(self.sender.newest)
+
+    def _update(self, task: Task, held: HeldTask, extra: Sequence[HeldPrediction], *, repaired: bool) -> None:
+        for one in extra:
+            self.server.delete(f"/api/predictions/{one.prediction_id}/")
+        if held.data == digest(task.data):
+            self.outcome.counts["repaired"] += repaired
+            return
+        self.server.patch_json(f"/api/tasks/{held.task_id}/", {"data": task.data})
+        self.outcome.counts["updated"] += 1
+        # Made on what the annotators saw then; the boxes they accepted are those of the earlier version.
+        self.outcome.counts["updated under annotations"] += bool(
+            held.annotations and held.fingerprint != task.fingerprint
+        )
 
     def finish(self, questions: set[str]) -> None:
         """Let the stream prefill, and report what stands on the server that should not.
@@ -159,23 +169,28 @@ class Synchroniser:
         self._set_model_version()
         if self.uploads is not None and self.uploads.sent:
             self.outcome.counts["files uploaded"] = self.uploads.sent
-        for name, held in read_inventory(self.server, self.project, self.first_new).tasks.items():
-            self.inventory.tasks.setdefault(name, []).extend(held)
-        for name, held in sorted(self.inventory.tasks.items()):
+        ledger, tasks = self.sender.ledger, self.inventory.tasks
+        if rebuilt := {name: number for name, number in self._ours.items() if ledger.tasks.get(name) != number}:
+            ledger.sent(rebuilt)
+        there = sum(map(len, tasks.values())) + len(self.inventory.foreign) + self.outcome.counts["made"]
+        if server_counts(self.server, self.project)[0] != there:
+            # Somebody else, or a run before this one, made tasks meanwhile.
+            for name, held in read_inventory(self.server, self.project, self.first_new).tasks.items():
+                tasks.setdefault(name, []).extend(held)
+        strangers = len(self.inventory.foreign)
+        for name, held in sorted(tasks.items()):
             ids = ", ".join(str(one.task_id) for one in held)
             if len(held) > 1:
-                self._report(
-                    "duplicate-task", name, f"stands there {len(held)} times: tasks {ids}", "delete all but one"
-                )
+                message = f"stands there {len(held)} times: tasks {ids}"
+                self._report("duplicate-task", name, message, "delete all but one")
             if name.removeprefix(f"{REVIEW}:") not in questions:
-                remedy = "delete it there, or ingest its source again"
-                self._report(
-                    "question-gone", name, f"task {ids} is of a question that the workspace has no more", remedy
-                )
-        if self.inventory.foreign:
-            self.result.notes.append(
-                f"{len(self.inventory.foreign):,} tasks of the project are not ours; they were left alone"
-            )
+                if name in ledger.tasks:
+                    message = f"task {ids} is of a question that the workspace has no more"
+                    self._report("question-gone", name, message, "delete it there, or ingest its source again")
+                else:
+                    strangers += len(held)
+        if strangers:
+            self.result.notes.append(f"{strangers:,} tasks of the project are not ours; they were left alone")
         self.outcome.counts = Counter({name: count for name, count in self.outcome.counts.items() if count})
 
     def _report(self, code: str, name: str, message: str, remedy: str) -> None:

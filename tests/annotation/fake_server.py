@@ -33,11 +33,11 @@ HUGE = 3_000_000
 class Fault:
     """What goes wrong with one request.
 
-    Kinds: `before` (nothing stored) or `after` (stored) behind `500`, `502` and `reset`; `late` (the connection is
-    reset, the tasks are stored at the next `tick`); `drop-predictions`, `drop-and-lie` (stored without predictions,
-    the answer says so, or not); `500-half` (half of the tasks stored); `html`, `401`, `huge` (a 400 that repeats the
-    request, 3 MB), `echo` and `echo-400` (a 500 or 400 that
-    repeats the request's headers), `429`, `silent` (stored, no answer for a second).
+    Kinds: `before` (nothing stored) or `after` (stored) behind `500`, `502` and `reset`; `twice` (stored twice);
+    `late` (the connection is reset, the tasks are stored at the next `tick`); `drop-predictions`, `drop-and-lie`
+    (stored without predictions, the answer says so, or not); `500-half` (half of the tasks stored); `html`, `401`,
+    `huge` (a 400 of 3 MB), `echo` and `echo-400` (a 500 or 400 that repeats the request's headers), `429`, `silent`
+    (stored, no answer for a second).
     """
 
     method: str
@@ -160,6 +160,8 @@ class _Handler(BaseHTTPRequestHandler):
         if kind in ("500-before", "502-before"):
             raise _Answer(int(kind[:3]), {"detail": "no luck"})
         found = self._good(path, body, kind)
+        if kind == "twice":
+            self._good(path, body, kind)
         if kind in ("500-after", "500-half", "502-after"):
             raise _Answer(int(kind[:3]), {"detail": "database is locked"})
         if kind == "reset-after":
