@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from annotation.label_studio.geometry import Rect
 from pinpoint_data.errors import PageError
@@ -112,6 +112,10 @@ class SourcePage:
                 yield image
         except FileNotFoundError as error:
             raise PageError("missing-image", "no such file", file=self.path) from error
+        except UnidentifiedImageError as error:
+            raise PageError(
+                "wrong-type", f"is not an image of type {', '.join(IMAGE_FORMATS)}", file=self.path
+            ) from error
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise PageError("decompression-bomb", str(error), file=self.path, remedy="scale the page down") from error
         except (OSError, ValueError, SyntaxError, EOFError) as error:

@@ -24,7 +24,7 @@ def elements(xml: str, tag: str) -> list[dict[str, str]]:
 def test_labels_are_the_roles_in_the_colours_of_the_pictures() -> None:
     labels = elements(config_xml(), "Label")
     assert [label["value"] for label in labels] == list(ROLES)
-    assert [label["background"] for label in labels] == ["#%02x%02x%02x" % ROLE_COLOURS[role] for role in ROLES]
+    assert [label["background"] for label in labels] == ["#{:02x}{:02x}{:02x}".format(*ROLE_COLOURS[r]) for r in ROLES]
 
 
 def test_choices_are_the_statuses_an_annotator_can_choose_and_one_is_required() -> None:
