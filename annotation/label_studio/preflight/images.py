@@ -8,6 +8,7 @@ import hashlib
 import heapq
 import io
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -94,7 +95,8 @@ class ImageSample:
     def findings(self) -> Iterator[Finding]:
         """Look at the images."""
         unchecked = []
-        with httpx2.Client(timeout=_TIMEOUT_S, follow_redirects=True, max_redirects=5) as client:
+        web = any(_on_the_web(url) for *_, url, _ in self._heap)
+        with _client() if web else nullcontext() as client:
             for _, task, file, url, item in sorted(self._heap, key=lambda entry: (entry[2], entry[1], entry[3])):
                 try:
                     data = self._bytes(url, client)
@@ -109,7 +111,7 @@ class ImageSample:
             message = f"{len(unchecked)} of {len(self._heap)} images in the sample, such as {shown(unchecked[0])}"
             yield Finding(Code.IMAGE_UNCHECKED, "", message)
 
-    def _bytes(self, url: str, client: httpx2.Client) -> bytes | None:
+    def _bytes(self, url: str, client: httpx2.Client | None) -> bytes | None:
         """The image; None where it cannot be asked for."""
         if url.startswith("data:"):
             return _decoded(url)
@@ -117,7 +119,7 @@ class ImageSample:
             return self._served(url, self.fetch)
         if url.startswith(LOCAL_FILES) and self.document_root is not None:
             return _read(self.document_root, _local_path(url) or "")
-        return _fetched(url, client) if url.startswith(("http://", "https://")) else None
+        return _fetched(url, client) if client is not None and _on_the_web(url) else None
 
     def _served(self, url: str, fetch: Callable[[str], bytes]) -> bytes:
         try:
@@ -145,6 +147,14 @@ class _FaultError(Exception):
     def __init__(self, code: Code, message: str, remedy: str = "") -> None:
         super().__init__(message)
         self.code, self.remedy = code, remedy
+
+
+def _on_the_web(url: str) -> bool:
+    return url.startswith(("http://", "https://"))
+
+
+def _client() -> httpx2.Client:
+    return httpx2.Client(timeout=_TIMEOUT_S, follow_redirects=True, max_redirects=5)
 
 
 def _decoded(url: str) -> bytes:

@@ -112,11 +112,11 @@ def region_faults(
 
 def _label_faults(value: Mapping[str, Any], control: Control) -> Iterator[Fault]:
     found = value.get(control.type)
-    found = found if isinstance(found, list) else [found]
-    known = all(isinstance(name, str) and name in control.values for name in found)
+    names = found if isinstance(found, list) else [None]
+    known = all(isinstance(name, str) and name in control.values for name in names)
     if control.type == "choices" and not known:
         yield Code.CHOICE, f"choices are {shown(found)}, not of {', '.join(control.values)}"
-    if control.type == "rectanglelabels" and (not known or len(found) != 1):
+    if control.type == "rectanglelabels" and (not known or len(names) != 1):
         yield Code.LABEL, f"labels are {shown(found)}, not one of {', '.join(control.values)}"
 
 
@@ -144,23 +144,23 @@ def _place_faults(value: Mapping[str, Any], item: Item | None) -> Iterator[Fault
         yield Code.NUMBER, ", ".join(f"{name} is {shown(value.get(name))}" for name in bad)
         return
     x, y, width, height = (value[name] for name in _PLACE)
-    shown = f"x {x}, y {y}, width {width}, height {height}"
+    place = f"x {x}, y {y}, width {width}, height {height}"
     if not all(map(math.isfinite, (x, y, width, height, value.get("rotation", 0)))):
         return  # found with all the others that are not finite
     if width <= 0 or height <= 0:
-        yield Code.AREA, shown
+        yield Code.AREA, place
     elif value.get("rotation", 0) % 360:
-        yield from _turned_faults(value, item, shown)
+        yield from _turned_faults(value, item, place)
     elif max(x, y, width, height) > 100 + _FUZZ:
-        yield Code.PIXELS, shown
+        yield Code.PIXELS, place
     else:
         if x < -_FUZZ or y < -_FUZZ:
-            yield Code.NEGATIVE, shown
+            yield Code.NEGATIVE, place
         if x + width > 100 + _FUZZ or y + height > 100 + _FUZZ:
-            yield Code.BEYOND, shown
+            yield Code.BEYOND, place
 
 
-def _turned_faults(value: Mapping[str, Any], item: Item | None, shown: str) -> Iterator[Fault]:
+def _turned_faults(value: Mapping[str, Any], item: Item | None, place: str) -> Iterator[Fault]:
     """A turned box may have its corner, and a side, beyond the item; none of it on the item is wrong."""
     if item is None:
         return
@@ -169,7 +169,7 @@ def _turned_faults(value: Mapping[str, Any], item: Item | None, shown: str) -> I
     except GeometryError:
         off = True
     if off:
-        yield Code.PIXELS, f"{shown}, turned: lies wholly outside the item"
+        yield Code.PIXELS, f"{place}, turned: lies wholly outside the item"
 
 
 def _is_number(value: Any) -> bool:
