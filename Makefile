@@ -51,7 +51,7 @@ pictures: install
 campaign: install label-studio
 	rm -rf build/campaign
 	PINPOINT_LABEL_STUDIO=$(abspath $(LABEL_STUDIO)/bin/label-studio) \
-	  $(BIN)/python -m tests.e2e.campaign build/campaign --tasks 500
+	  $(BIN)/python -m tests.e2e.campaign build/campaign --tasks 500 --pictures docs/images
 
 # Every ratio the README quotes; on real pages: benchmarks/real_pages.py DATA OUT.
 bench: install

@@ -25,7 +25,8 @@ from typing import Any
 import httpx2
 
 from pinpoint_data.workspace import Workspace
-from tests.annotation.server import LabelStudio, running_label_studio
+from tests.annotation.browser import chromium_page
+from tests.annotation.server import PASSWORD, LabelStudio, running_label_studio
 from tests.e2e.simulated_annotators import Habits, Truth, f1_at, work_on
 
 LAYOUTS = ("infovqa", "spdocvqa", "mpdocvqa")
@@ -46,8 +47,9 @@ class Result:
         at_kill: Tasks on the server when the upload was killed.
         duplicates: Questions that stand on the server more than once.
         missing: Questions that do not stand there.
+        pulled: How `pull` accounts for the tasks.
+        pulled_again: The same, of a second pull with nothing new.
         f1: F1 at IoU 0.5 against the truth, over the questions that were adjudicated, by annotator and `adjudicated`.
-        alpha: Krippendorff's alpha at IoU 0.5.
         published: Rows of the published dataset with status `evidence`.
         seconds: How long each step took.
     """
@@ -56,6 +58,8 @@ class Result:
     at_kill: int
     duplicates: int
     missing: int
+    pulled: dict[str, int]
+    pulled_again: dict[str, int]
     f1: dict[str, float]
     published: int
     seconds: dict[str, float]
@@ -72,9 +76,9 @@ def pinpoint(*arguments: object, key: str = "", ok: Sequence[int] = (0,)) -> str
 
 
 def prepare(out: Path, tasks: int, seed: int = 5) -> tuple[Path, dict[str, Truth]]:
-    """A workspace with at least `tasks` questions and their proposals, and the truth by question id."""
+    """A workspace with about `tasks` questions and their proposals, and the truth by question id."""
     drawn, workspace = out / "generated", out / "workspace"
-    pinpoint("generate", drawn, "--layout", "all", "--documents", max(2, round(tasks / 36)), "--seed", seed)
+    pinpoint("generate", drawn, "--layout", "all", "--documents", max(1, round(tasks / 38)), "--seed", seed)
     truth: dict[str, Truth] = {}
     for layout in LAYOUTS:
         pinpoint("ingest", layout, drawn / layout, "--workspace", workspace)
@@ -122,7 +126,9 @@ def push_and_kill(server: LabelStudio, arguments: Sequence[str], tasks: int) -> 
                     f"{server.url}/api/projects/{project}", headers=server.headers(server.token), timeout=60
                 )
                 found = answer.json()["task_number"]
-        assert process.poll() is None, f"the upload ended before it was killed: {process.stderr and process.stderr.read()}"
+        assert process.poll() is None, (
+            f"the upload ended before it was killed: {process.stderr and process.stderr.read()}"
+        )
         process.kill()
     return found
 
@@ -178,9 +184,10 @@ def run_campaign(out: Path, server: LabelStudio, tasks: int) -> Result:
         seconds[step], clock = time.monotonic() - clock, time.monotonic()
 
     folder, truth = prepare(out, tasks)
+    tasks = len(truth)
     lap("prepare")
     where = ("--url", server.url, "--project", PROJECT)
-    push = ("label-studio", "push", str(folder), *where, "--prelabel", "proposal:*", "--overlap", "3", "--limit", str(tasks))
+    push = ("label-studio", "push", str(folder), *where, "--prelabel", "proposal:*", "--overlap", "3")
     at_kill = push_and_kill(server, [*push, "--chunk", str(max(5, tasks // 20))], tasks)
     lap("upload until the kill")
     pinpoint(*push, key=server.token)
@@ -192,8 +199,10 @@ def run_campaign(out: Path, server: LabelStudio, tasks: int) -> Result:
     counts = Counter(task["data"]["pinpoint_id"] for task in sent)
     names = annotate(server, [json.loads(json.dumps(t)) for t in with_predictions(server, sent)], truth)
     lap("three people annotate")
-    pinpoint("label-studio", "pull", folder, *where, key=server.token, ok=(0, 1))
-    lap("pull")
+    pull = ("label-studio", "pull", folder, *where, "--json")
+    first = json.loads(pinpoint(*pull, key=server.token, ok=(0, 1)))
+    again = json.loads(pinpoint(*pull, key=server.token, ok=(0, 1)))
+    lap("pull, and once more")
     pinpoint("agreement", folder, "--out", out / "agreement.json")
     pinpoint("adjudicate", folder, "--quorum", "2", ok=(0, 1))
     pinpoint("validate", folder, ok=(0, 1))
@@ -210,7 +219,9 @@ def run_campaign(out: Path, server: LabelStudio, tasks: int) -> Result:
         tasks=len(counts),
         at_kill=at_kill,
         duplicates=sum(n - 1 for n in counts.values()),
-        missing=tasks - len(counts),
+        missing=len(truth.keys() - counts.keys()),
+        pulled=first["tasks"],
+        pulled_again=again["tasks"],
         f1=f1,
         published=published,
         seconds=seconds,
@@ -224,15 +235,40 @@ def with_predictions(server: LabelStudio, tasks: Sequence[dict[str, Any]]) -> It
             yield client.get(f"/api/tasks/{task['id']}/", follow_redirects=True).raise_for_status().json()
 
 
+def take_pictures(report: Path, server: LabelStudio, out: Path) -> None:
+    """`task.jpg`, a task that nobody has touched, and `report.jpg`."""
+    out.mkdir(parents=True, exist_ok=True)
+    stranger = "stranger@example.com"
+    server.make_user(stranger)
+    with chromium_page(width=1400, height=1000, timeout_s=60) as (page, _):
+        page.goto(f"{server.url}/user/login/")
+        page.fill("input[name=email]", stranger)
+        page.fill("input[name=password]", PASSWORD)
+        page.keyboard.press("Enter")
+        page.wait_for_url(lambda url: "login" not in url)
+        page.goto(f"{server.url}/projects/{project_id(server)}/data?labeling=1")
+        page.wait_for_selector("canvas")
+        page.wait_for_timeout(3000)
+        page.screenshot(path=out / "task.jpg", quality=80)
+        page.goto(report.resolve().as_uri())
+        page.wait_for_timeout(1000)
+        page.screenshot(path=out / "report.jpg", quality=80)
+
+
 def main() -> None:
     """Run it and print what it came to."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--tasks", type=int, default=500)
+    parser.add_argument(
+        "--pictures", type=Path, metavar="DIR", help="save a task and the report as a browser shows them"
+    )
     options = parser.parse_args()
     options.out.mkdir(parents=True)
     with running_label_studio(options.out / "label-studio") as server:
         result = run_campaign(options.out, server, options.tasks)
+        if options.pictures:
+            take_pictures(options.out / "report.html", server, options.pictures)
     sys.stdout.write(json.dumps(vars(result), indent=2) + "\n")
 
 
