@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotation.agreement.asked import Asked
+from annotation.agreement.overlaps import joint
 from annotation.judgements import DONE, Judgement
 from pinpoint_data.errors import Problem
 
@@ -99,8 +100,8 @@ def build_frame(
         value += [_VALUE[role] for role, good in zip(judgement.roles, on_page, strict=True) if good]
     question = np.repeat(np.arange(len(kept)), [len(done) for _, done in kept])
     box_owner = np.concatenate(owner)
-    places = np.stack([question[box_owner], np.concatenate(index)], 1)
-    pages, page = np.unique(places, axis=0, return_inverse=True)
+    place_question, place_index = question[box_owner], np.concatenate(index)
+    _, first_box, page = np.unique(joint(place_question, place_index), return_index=True, return_inverse=True)
     pairs = [np.triu_indices(len(done), 1) for _, done in kept]
     starts = np.cumsum([0, *(len(done) for _, done in kept)])
     frame = Frame(
@@ -111,10 +112,10 @@ def build_frame(
         np.array([number[j.annotator] for j in judged], np.int64),
         np.array([DONE.index(j.status) for j in judged], np.int64),
         box_owner,
-        page.reshape(-1),
+        page,
         np.concatenate(xyxy),
         np.array(value, np.int64),
-        tuple((int(q), int(p)) for q, p in pages),
+        tuple(zip(place_question[first_box].tolist(), place_index[first_box].tolist(), strict=True)),
         _joined([first + start for (first, _), start in zip(pairs, starts[:-1], strict=True)]),
         _joined([second + start for (_, second), start in zip(pairs, starts[:-1], strict=True)]),
         np.cumsum([0, *(len(first) for first, _ in pairs)])[:-1],

@@ -80,11 +80,11 @@ def _weights_by_component(overlaps: Overlaps, group: IntArray, mixed: NDArray[np
 
 def _matrix(nodes: IntArray, overlaps: Overlaps, edges: IntArray) -> FloatArray:
     """(n, n) IoU of the nodes, symmetric, from some of the overlaps."""
-    place = {int(node): index for index, node in enumerate(nodes)}
+    order = np.argsort(nodes)
+    a = order[np.searchsorted(nodes[order], overlaps.first[edges])]
+    b = order[np.searchsorted(nodes[order], overlaps.second[edges])]
     iou = np.zeros((len(nodes), len(nodes)))
-    for edge in edges:
-        a, b = place[int(overlaps.first[edge])], place[int(overlaps.second[edge])]
-        iou[a, b] = iou[b, a] = overlaps.iou[edge]
+    iou[a, b] = iou[b, a] = overlaps.iou[edges]
     return iou
 
 
@@ -101,21 +101,24 @@ def _by_assignment(nodes: IntArray, owner: IntArray, links: Overlaps, joint: Int
 def _by_linkage(nodes: IntArray, owner: IntArray, overlaps: Overlaps, edges: IntArray, threshold: float) -> IntArray:
     """(n,) the group of each node, named by one of its boxes."""
     total = _matrix(nodes, overlaps, edges)
-    people = owner[nodes][:, None] == np.unique(owner[nodes])
+    # Two groups that share an annotator are never joined; a group and itself share all.
+    apart = owner[nodes][:, None] == owner[nodes]
+    mean = np.where(apart, 0, total)
     size, labels = np.ones(len(nodes)), np.arange(len(nodes))
-    upper = np.triu(np.ones(total.shape, bool), 1)
     while True:
-        mean = np.where(upper, total / (size[:, None] * size), 0)
-        mean[(people.astype(np.int64) @ people.T.astype(np.int64)) > 0] = 0
         a, b = np.unravel_index(np.argmax(mean), mean.shape)
         if mean[a, b] < threshold:
             return nodes[labels]
-        total[a] += total[b]
-        total[:, a] += total[:, b]
-        total[b], total[:, b] = 0, 0
-        size[a] += size[b]
-        people[a] |= people[b]
         labels[labels == b] = a
+        total[a] += total[b]
+        total[:, a] = total[a]
+        size[a] += size[b]
+        apart[a] |= apart[b]
+        apart[:, a] = apart[a]
+        mean[a] = np.where(apart[a], 0, total[a] / (size[a] * size))
+        mean[:, a] = mean[a]
+        apart[b] = apart[:, b] = True
+        mean[b] = mean[:, b] = 0
 
 
 def _renumbered(group: IntArray) -> IntArray:

@@ -51,18 +51,22 @@ def find_overlaps(xyxy: FloatArray, page: IntArray, owner: IntArray) -> Overlaps
     for count in np.unique(counts):
         same = starts[counts == count]
         step = max(1, _CHUNK // int(count * count))
+        # A page with very many boxes is taken in strips.
+        strip = max(1, _CHUNK // int(count))
         for low in range(0, len(same), step):
             rows = order[same[low : low + step, None] + np.arange(count)]
-            found.append(_overlaps_in(xyxy, owner, rows))
+            for top in range(0, int(count), strip):
+                a, b = np.nonzero(np.arange(top, min(top + strip, count))[:, None] < np.arange(count))
+                found.append(_overlaps_in(xyxy, owner, rows[:, a + top].reshape(-1), rows[:, b].reshape(-1)))
     first, second, iou = (np.concatenate(parts) for parts in zip(*found, strict=True))
     sort = np.lexsort([second, first])
     return Overlaps(first[sort], second[sort], iou[sort])
 
 
-def _overlaps_in(xyxy: FloatArray, owner: IntArray, rows: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
-    """The overlaps inside each row of `rows` (pages, boxes)."""
-    a, b = np.triu_indices(rows.shape[1], 1)
-    first, second = rows[:, a].reshape(-1), rows[:, b].reshape(-1)
+def _overlaps_in(
+    xyxy: FloatArray, owner: IntArray, first: IntArray, second: IntArray
+) -> tuple[IntArray, IntArray, FloatArray]:
+    """Those pairs of boxes that overlap and have different owners."""
     sides = np.minimum(xyxy[first, 2:], xyxy[second, 2:]) - np.maximum(xyxy[first, :2], xyxy[second, :2])
     keep = (sides > 0).all(1) & (owner[first] != owner[second])
     first, second = first[keep], second[keep]
@@ -108,13 +112,18 @@ def matched(overlaps: Overlaps, pair: IntArray, page: IntArray) -> BoolArray:
 def _places(box: IntArray, lengths: IntArray) -> IntArray:
     """(n,) the place of each box among the different ones of its run; runs have the given lengths."""
     run = np.repeat(np.arange(len(lengths)), lengths)
-    keys, code = np.unique(np.stack([run, box], 1), axis=0, return_inverse=True)
-    places: IntArray = code.reshape(-1) - np.searchsorted(keys[:, 0], run)
+    _, first, code = np.unique(joint(run, box), return_index=True, return_inverse=True)
+    places: IntArray = code - np.searchsorted(run[first], run)
     return places
+
+
+def joint(first: IntArray, second: IntArray) -> IntArray:
+    """(n,) one number for each two that are not negative, in the order of the first, then of the second."""
+    return first * (int(second.max(initial=0)) + 1) + second
 
 
 def _times(box: IntArray, pair: IntArray) -> IntArray:
     """(n,) how often each (box, pair) occurs."""
-    _, code, times = np.unique(np.stack([box, pair], 1), axis=0, return_inverse=True, return_counts=True)
-    counts: IntArray = times[code.reshape(-1)]
+    _, code, times = np.unique(joint(box, pair), return_inverse=True, return_counts=True)
+    counts: IntArray = times[code]
     return counts

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotation.agreement.frame import Frame
+from annotation.agreement.overlaps import joint
 from pinpoint_data.unions import disjoint_rectangles
 
 FloatArray = NDArray[np.float64]
@@ -37,9 +38,9 @@ def boxes_of_pairs(frame: Frame) -> tuple[IntArray, IntArray]:
 
 def _areas(xyxy: FloatArray, item: IntArray, page: IntArray, items: int) -> FloatArray:
     """(items,) area of the union of each item's boxes, summed over its pages."""
-    keys, code = np.unique(np.stack([item, page], 1), axis=0, return_inverse=True)
-    rectangles, key = disjoint_rectangles(xyxy, code.reshape(-1))
+    _, first, code = np.unique(joint(item, page), return_index=True, return_inverse=True)
+    rectangles, key = disjoint_rectangles(xyxy, code)
     areas = (rectangles[:, 2:] - rectangles[:, :2]).prod(1)
     total = np.zeros(items)
-    np.add.at(total, keys[key, 0], areas)
+    np.add.at(total, item[first[key]], areas)
     return total

@@ -123,6 +123,18 @@ def test_overlaps_are_all_pairs_of_different_people_on_one_page(xyxy: np.ndarray
     assert dict(zip(zip(found.first.tolist(), found.second.tolist(), strict=True), found.iou, strict=True)) == expected
 
 
+def test_a_page_with_thousands_of_boxes_is_taken_in_strips(monkeypatch: pytest.MonkeyPatch) -> None:
+    corners = np.random.default_rng(0).uniform(0, 1000, (300, 2))
+    xyxy, owner = np.concatenate([corners, corners + 40], 1), np.arange(300) % 3
+    page = np.zeros(300, np.int64)
+    whole = find_overlaps(xyxy, page, owner)
+    monkeypatch.setattr("annotation.agreement.overlaps._CHUNK", 2_000)
+    strips = find_overlaps(xyxy, page, owner)
+    assert len(whole.iou) > 100
+    assert whole.first.tolist() == strips.first.tolist()
+    assert whole.second.tolist() == strips.second.tolist()
+
+
 @quick
 @given(boxes(high=5), boxes(high=5), st.sampled_from([1e-9, 0.3, 0.5, 0.9]))
 def test_matches_are_the_best_assignment(mine: np.ndarray, theirs: np.ndarray, threshold: float) -> None:
