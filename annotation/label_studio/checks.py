@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from annotation.label_studio.preflight import Code, Finding, ImageSample, Preflight
 from annotation.label_studio.tasks import Task
-from pinpoint_data.errors import PinpointError, Problem
+from pinpoint_data.errors import PageError, PinpointError, Problem
 
 _IMAGES = (Code.IMAGE_UNREACHABLE, Code.IMAGE_MISSING, Code.IMAGE_DAMAGED, Code.IMAGE_SIZE)
 # Said in other words once it is known what the server has.
@@ -30,7 +30,17 @@ def check_tasks(
     Raises:
         PinpointError: Annotators would not see the pages; that is seldom the fault of one page.
     """
-    check = Preflight(config, ImageSample(sample, fetch=fetch))
+    unreadable: list[str] = []
+
+    def fetched(path: str) -> bytes:
+        try:
+            return fetch(path)
+        except PageError:
+            # One page that is not uploaded yet and never will be: its tasks are refused when their turn comes.
+            unreadable.append(path)
+            raise
+
+    check = Preflight(config, ImageSample(sample, fetch=fetched))
     bad: dict[str, Problem] = {}
     warnings: list[str] = []
     for task in tasks:
@@ -41,7 +51,7 @@ def check_tasks(
     blind = []
     for finding in check.finish() if check.tasks else ():
         if finding.kind in _IMAGES:
-            blind.append(finding)
+            blind += [] if any(path in finding.message for path in unreadable) else [finding]
         else:
             _sort(finding, bad, warnings)
     if blind:

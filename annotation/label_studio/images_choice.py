@@ -57,6 +57,8 @@ class ImageOptions:
             raise UsageError(f"--images {self.mode} is none of {', '.join(MODES)}")
         if (self.mode == "url-template") != (self.url_template is not None):
             raise UsageError("--images url-template and --url-template belong together")
+        if self.url_template is not None:
+            UrlTemplate(self.url_template, self.pages_folder)
 
 
 @dataclass(frozen=True)

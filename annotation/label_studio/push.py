@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 from annotation.label_studio.checks import check_tasks
@@ -11,13 +11,12 @@ from annotation.label_studio.images_choice import choose_images
 from annotation.label_studio.interface import config_xml
 from annotation.label_studio.inventory import read_inventory
 from annotation.label_studio.ledger import Ledger, project_folder
-from annotation.label_studio.page_images import PageImages
 from annotation.label_studio.projects import Settings, find_or_make, set_up
 from annotation.label_studio.push_options import PushOptions, PushResult
 from annotation.label_studio.sending import Sender
 from annotation.label_studio.server import Server
 from annotation.label_studio.synchroniser import Synchroniser
-from annotation.label_studio.tasks import Task, build_tasks, chosen_questions, shown_annotators
+from annotation.label_studio.tasks import build_tasks, chosen_questions, shown_annotators
 from annotation.label_studio.upload import Uploads
 from pinpoint_data.errors import Outcome, Problem, UsageError
 from pinpoint_data.progress import progress
@@ -45,9 +44,14 @@ def push(
         ServerError: The server cannot be used, or does not keep what it is sent.
     """
     options.images.check()
-    total = len(chosen_questions(ws, options.tasks)[: options.limit])
-    if not total:
+    rows = chosen_questions(ws, options.tasks)[: options.limit]
+    if not rows:
         raise UsageError("no question fits", file=ws.path)
+    wanted = options.tasks
+    if options.limit is not None:
+        wanted = replace(wanted, questions=tuple(row["question_id"] for row in rows))
+    # Everything that can be misuse is found out before a project is made.
+    shown_annotators(ws, [wanted.prelabel] if wanted.prelabel else [])
     settings = Settings(config_xml(shown_annotators(ws, options.tasks.review)), options.overlap)
     found, made = find_or_make(server, project, settings)
     ledger = Ledger(project_folder(ws, server.url, found))
@@ -68,23 +72,14 @@ def push(
         chosen.images.adopt(page for ones in inventory.tasks.values() for held in ones for page in held.pages)
         fetch = chosen.images.preview
     bad, warnings = check_tasks(
-        _tasks(ws, options, chosen.images), settings.label_config, fetch, options.images_checked
+        build_tasks(ws, wanted, chosen.images), settings.label_config, fetch, options.images_checked
     )
     result.notes += warnings[:_WARNINGS]
     work = Synchroniser(sender, inventory, chosen.images, options, result)
-    with progress("push", total) as advance:
-        for item in _tasks(ws, options, chosen.images):
+    with progress("push", len(rows)) as advance:
+        for item in build_tasks(ws, wanted, chosen.images):
             work.take(item if isinstance(item, Problem) else bad.get(item.pinpoint_id, item))
             advance(0 if isinstance(item, Problem) else 1)
         work.flush()
     work.finish(set(ws.read("questions", columns=["question_id"]).column(0).to_pylist()))
     return result
-
-
-def _tasks(ws: Workspace, options: PushOptions, images: PageImages) -> Iterator[Task | Problem]:
-    """The tasks; a limit counts questions, not what is left of them."""
-    chosen = options.tasks
-    if options.limit is not None:
-        rows = chosen_questions(ws, chosen)[: options.limit]
-        chosen = replace(chosen, questions=tuple(row["question_id"] for row in rows))
-    return build_tasks(ws, chosen, images)

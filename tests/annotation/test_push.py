@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,12 +24,6 @@ from tests.annotation.fake_server import KEY, FakeLabelStudio, fake_label_studio
 from tests.loaders import build
 
 OPTIONS = PushOptions(TaskOptions(prelabel="proposal:*"), ImageOptions("upload"), chunk_tasks=4)
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeLabelStudio]:
-    with fake_label_studio() as running:
-        yield running
 
 
 @pytest.fixture
@@ -426,6 +419,13 @@ def test_a_page_that_vanishes_leaves_out_its_questions(ws: Workspace, fake: Fake
     (ws.root_of("hand") / "images" / "p1.png").unlink()
     result = run(ws, fake)
     assert dict(result.outcome.refused) == {"missing-image": 3} and len(fake.tasks) == 3
+
+
+def test_a_page_that_changed_leaves_out_its_questions(ws: Workspace, fake: FakeLabelStudio) -> None:
+    page = ws.root_of("hand") / "images" / "p1.png"
+    page.write_bytes(build.picture(120, 80, 7))
+    result = run(ws, fake)
+    assert dict(result.outcome.refused) == {"changed-page": 3} and len(fake.tasks) == 3
 
 
 def test_two_projects_of_one_title_have_folders_of_their_own(ws: Workspace, fake: FakeLabelStudio) -> None:

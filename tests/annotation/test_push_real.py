@@ -57,7 +57,18 @@ def run(ws: Workspace, label_studio: LabelStudio, title: str, images: str) -> Pu
 def test_a_push_that_is_killed_half_way(tmp_path: Path, label_studio: LabelStudio) -> None:
     ws = push_build.workspace(tmp_path, TASKS)
     command = [sys.executable, "-P", "-m", "pinpoint_data", "label-studio", "push", str(ws.path), "--jobs", "1"]
-    command += ["--url", label_studio.url, "--project", "killed", "--prelabel", "proposal:*", "--chunk", "3"]
+    command += [
+        "--url",
+        label_studio.url,
+        "--project",
+        "killed",
+        "--prelabel",
+        "proposal:*",
+        "--chunk",
+        "3",
+        "--overlap",
+        "2",
+    ]
     environment = os.environ | {"LABEL_STUDIO_API_KEY": label_studio.token}
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         there = 0
@@ -72,6 +83,7 @@ def test_a_push_that_is_killed_half_way(tmp_path: Path, label_studio: LabelStudi
         assert label_studio.token not in done.stdout + done.stderr
     project = project_of(label_studio, "killed")
     assert project is not None and project["model_version"] == push_build.PRELABEL
+    assert project["maximum_annotations"] == 2
     tasks = exported(label_studio, project["id"])
     names = Counter(task["data"]["pinpoint_id"] for task in tasks)
     assert len(names) == TASKS and set(names.values()) == {1}

@@ -16,14 +16,8 @@ from annotation.label_studio.answers import cut
 from annotation.label_studio.api_key import ApiKey, clean_url, is_local, load_api_key, masked, plain_http_warning
 from annotation.label_studio.server import WAITS_S, AnswerLostError, RefusedError, Server, ServerError
 from pinpoint_data.errors import UsageError
-from tests.annotation.fake_server import KEY, REFRESH, FakeLabelStudio, fake_label_studio
+from tests.annotation.fake_server import KEY, REFRESH, FakeLabelStudio
 from tests.annotation.server import LabelStudio
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeLabelStudio]:
-    with fake_label_studio() as running:
-        yield running
 
 
 @pytest.fixture
