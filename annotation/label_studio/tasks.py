@@ -167,10 +167,11 @@ class _Builder:
             return
         problems: list[Problem] = []
         sizes = [page.size for page in pages]
-        prelabel = {who: regions_of(rows, sizes, problems) for who, rows in self.prelabels.of(question_id).items()}
+        newest = list(self.prelabels.of(question_id).items())[-1:]
+        prelabel = {who: regions_of(rows, sizes, problems) for who, rows in newest}
         shown = {who: regions_of(rows, sizes, problems) for who, rows in self.shown.of(question_id).items()}
         yield from problems
-        yield _task(row, pages, dict(list(prelabel.items())[-1:]), shown, review=self.review)
+        yield _task(row, pages, prelabel, shown, review=self.review)
 
 
 def _task(
