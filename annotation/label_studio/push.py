@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import TypeAlias
 
 from annotation.label_studio.checks import check_tasks
 from annotation.label_studio.images_choice import choose_images
 from annotation.label_studio.interface import config_xml
 from annotation.label_studio.inventory import read_inventory
 from annotation.label_studio.ledger import Ledger, project_folder
+from annotation.label_studio.page_images import PageImages
 from annotation.label_studio.projects import Settings, find_or_make, set_up
 from annotation.label_studio.push_options import PushOptions, PushResult
 from annotation.label_studio.sending import Sender
 from annotation.label_studio.server import Server
 from annotation.label_studio.synchroniser import Synchroniser
-from annotation.label_studio.tasks import build_tasks, chosen_questions, shown_annotators
+from annotation.label_studio.tasks import Task, TaskOptions, build_tasks, chosen_questions, shown_annotators
 from annotation.label_studio.upload import Uploads
 from pinpoint_data.errors import Outcome, Problem, UsageError
 from pinpoint_data.progress import progress
 from pinpoint_data.workspace import Workspace
+
+MakeTasks: TypeAlias = Callable[[Workspace, TaskOptions, PageImages], Iterator[Task | Problem]]
 
 _WARNINGS = 20
 
@@ -28,7 +32,12 @@ __all__ = ["PushOptions", "PushResult", "push"]
 
 
 def push(
-    ws: Workspace, server: Server, project: str, options: PushOptions, say: Callable[[str], None] = lambda line: None
+    ws: Workspace,
+    server: Server,
+    project: str,
+    options: PushOptions,
+    say: Callable[[str], None] = lambda line: None,
+    make_tasks: MakeTasks = build_tasks,
 ) -> PushResult:
     """Make a project's tasks what the workspace says; hold the workspace's lock.
 
@@ -38,6 +47,7 @@ def push(
         project: Id or title; a project of a new title is made.
         options: What and how.
         say: Gets a line when something takes long.
+        make_tasks: Makes the tasks of the chosen questions; other ones for a review of conflicts.
 
     Raises:
         UsageError: Something that is asked for does not exist; nothing was sent.
@@ -72,12 +82,12 @@ def push(
         chosen.images.adopt(page for ones in inventory.tasks.values() for held in ones for page in held.pages)
         fetch = chosen.images.preview
     bad, warnings = check_tasks(
-        build_tasks(ws, wanted, chosen.images), settings.label_config, fetch, options.images_checked
+        make_tasks(ws, wanted, chosen.images), settings.label_config, fetch, options.images_checked
     )
     result.notes += warnings[:_WARNINGS]
     work = Synchroniser(sender, inventory, chosen.images, options, result)
     with progress("push", len(rows)) as advance:
-        for item in build_tasks(ws, wanted, chosen.images):
+        for item in make_tasks(ws, wanted, chosen.images):
             work.take(item if isinstance(item, Problem) else bad.get(item.pinpoint_id, item))
             advance(0 if isinstance(item, Problem) else 1)
         work.flush()

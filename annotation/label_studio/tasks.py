@@ -123,12 +123,13 @@ def chosen_questions(workspace: Workspace, options: TaskOptions) -> list[dict[st
             listed = f"it has: {', '.join(sorted(known)[:20]) or 'none'}"
             raise UsageError(f"has no {what} {', '.join(missing[:5])}", file=workspace.path, remedy=listed)
     done = _finished(workspace) if options.undone else set()
+    named = set(options.questions)
     return [
         row
         for row in rows
         if (not options.sources or row["source"] in options.sources)
         and (not options.splits or row["split"] in options.splits)
-        and (not options.questions or row["question_id"] in set(options.questions))
+        and (not named or row["question_id"] in named)
         and row["question_id"] not in done
     ]
 

@@ -17,6 +17,7 @@ _IMAGES = ("auto", "local-files", "upload", "url-template", "data-uri")
 @server_options
 @click.option("--prelabel", metavar="ANNOTATOR", help="Draw these boxes already, e.g. 'proposal:*' or gold:funsd.")
 @click.option("--review", metavar="ANNOTATOR", multiple=True, help="Make review tasks that show these boxes.")
+@click.option("--conflicts", is_flag=True, help="Make review tasks of what `pinpoint adjudicate` could not decide.")
 @click.option("--source", "sources", metavar="NAME", multiple=True, help="Only this source; may be repeated.")
 @click.option("--split", "splits", metavar="NAME", multiple=True, help="Only this split; may be repeated.")
 @click.option("--question", "questions", metavar="ID", multiple=True, help="Only this question; may be repeated.")
@@ -62,6 +63,7 @@ def push(
     key_file: Path | None,
     prelabel: str | None,
     review: tuple[str, ...],
+    conflicts: bool,
     sources: tuple[str, ...],
     splits: tuple[str, ...],
     questions: tuple[str, ...],
@@ -94,32 +96,50 @@ def push(
     Examples:
       pinpoint label-studio push ws --url http://localhost:8080 --project "evidence 1" --prelabel 'proposal:*'
       pinpoint label-studio push ws --url https://ls.example.com --project 12 --overlap 3 --images upload
+      pinpoint label-studio push ws --url http://localhost:8080 --project conflicts --conflicts
     """
+    from annotation.adjudication.review import build_review_tasks, review_options
     from annotation.label_studio.images_choice import ImageOptions
     from annotation.label_studio.push import PushOptions
     from annotation.label_studio.push import push as push_tasks
-    from annotation.label_studio.tasks import TaskOptions
+    from annotation.label_studio.tasks import TaskOptions, build_tasks
     from pinpoint_data.workspace import Workspace
 
+    if conflicts and (prelabel or review):
+        raise click.UsageError("--conflicts shows everybody's boxes and draws the likely ones: no --prelabel, --review")
+    ws = Workspace.open(workspace)
+    tasks = TaskOptions(
+        prelabel=prelabel,
+        sources=sources,
+        splits=splits,
+        questions=questions,
+        undone=undone,
+        review=review,
+        jobs=jobs,
+    )
+    if conflicts:
+        chosen = review_options(ws, tasks)
+        if chosen is None:
+            emit({"conflicts": 0}, "no conflicts: nothing to review", as_json=as_json)
+            return
+        tasks = chosen
     options = PushOptions(
-        tasks=TaskOptions(
-            prelabel=prelabel,
-            sources=sources,
-            splits=splits,
-            questions=questions,
-            undone=undone,
-            review=review,
-            jobs=jobs,
-        ),
+        tasks=tasks,
         images=ImageOptions(images, url_template, pages_folder, document_root),
         overlap=overlap,
         limit=limit,
         chunk_tasks=chunk,
         images_checked=check_images,
     )
-    ws = Workspace.open(workspace)
     options.images.check()
     with ws.lock("label-studio push"), connect(url, key_file) as server:
-        result = push_tasks(ws, server, project, options, say=lambda line: click.echo(line, err=True))
+        result = push_tasks(
+            ws,
+            server,
+            project,
+            options,
+            say=lambda line: click.echo(line, err=True),
+            make_tasks=build_review_tasks if conflicts else build_tasks,
+        )
     emit(result.to_json(), result.text(), as_json=as_json)
     ctx.exit(result.outcome.exit_code)
