@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -109,7 +109,7 @@ def load_judgements(workspace: Workspace, annotators: Sequence[str] = (), *, exc
         exclude: Names or patterns to leave out.
 
     Raises:
-        UsageError: A name or pattern of `annotators` fits nobody.
+        UsageError: A name or pattern fits nobody: a misspelt `exclude` would count those who are not wanted.
     """
     works: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {}
     seen: dict[str, bool] = {}
@@ -119,11 +119,10 @@ def load_judgements(workspace: Workspace, annotators: Sequence[str] = (), *, exc
             seen[name] = _wanted(name, annotators, exclude)
         if seen[name]:
             works.setdefault((row["question_id"], name), {}).setdefault(part, []).append(row)
-    for pattern in annotators:
-        if not any(fnmatchcase(name, pattern) for name in seen):
-            raise UsageError(
-                f"no annotation by {pattern!r}", file=workspace.path, remedy=f"annotators: {', '.join(sorted(seen))}"
-            )
+    for pattern in (*annotators, *exclude):
+        if not _fits(seen, pattern):
+            known = ", ".join(sorted(seen)) or "none"
+            raise UsageError(f"no annotation by {pattern!r}", file=workspace.path, remedy=f"annotators: {known}")
     problems: list[Problem] = []
     by_question: dict[str, list[Judgement]] = {}
     for (question_id, name), parts in sorted(works.items()):
@@ -157,10 +156,12 @@ def _deleted(raw: str | None) -> int:
 def _newest(
     question_id: str, annotator: str, parts: dict[str, list[dict[str, Any]]], problems: list[Problem]
 ) -> list[dict[str, Any]]:
-    """The rows of one part: somebody who met a question in two projects has one say, the newest."""
+    """The rows of one part: somebody who met a question in two projects has one say, the newest that is no draft."""
 
-    def age(part: str) -> tuple[str, str]:
-        return max((row["created_at"] or "" for row in parts[part] if row["region_id"] is None), default=""), part
+    def age(part: str) -> tuple[bool, str, str]:
+        verdicts = [row for row in parts[part] if row["region_id"] is None]
+        begun = all(row["status"] not in STATUSES or row["status"] == "unfinished" for row in verdicts)
+        return not begun, max((row["created_at"] or "" for row in verdicts), default=""), part
 
     *older, newest = sorted(parts, key=age)
     for part in older:
@@ -169,7 +170,7 @@ def _newest(
                 "judged-twice",
                 f"annotations/{part}",
                 f"{question_id} by {annotator}",
-                f"the judgement in {newest} is newer and holds",
+                f"the judgement in {newest} is newer, or the only one that is no draft, and holds",
                 "remove the older one where it should not",
             )
         )
@@ -177,11 +178,16 @@ def _newest(
 
 
 def _wanted(name: str, annotators: Sequence[str], exclude: Sequence[str]) -> bool:
-    if any(fnmatchcase(name, pattern) for pattern in exclude):
+    if any(_fits([name], pattern) for pattern in exclude):
         return False
     if annotators:
-        return any(fnmatchcase(name, pattern) for pattern in annotators)
+        return any(_fits([name], pattern) for pattern in annotators)
     return not name.startswith((GOLD, PROPOSAL))
+
+
+def _fits(names: Iterable[str], pattern: str) -> bool:
+    """Whether one of the names is the pattern itself (names may hold brackets) or fits it."""
+    return any(name == pattern or fnmatchcase(name, pattern) for name in names)
 
 
 def _judgement(question_id: str, annotator: str, rows: Sequence[dict[str, Any]], problems: list[Problem]) -> Judgement:

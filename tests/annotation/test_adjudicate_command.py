@@ -18,6 +18,7 @@ from annotation.label_studio.tasks import Task, TaskOptions
 from pinpoint_data.errors import UsageError, WorkspaceError
 from pinpoint_data.workspace import Workspace
 from tests.annotation.judged import campaign, marks, work, workspace
+from tests.loaders.build import write
 
 A, B = "label-studio:1", "label-studio:[2]*"
 LEFT, RIGHT = (10.0, 10.0, 30.0, 20.0), (60.0, 10.0, 90.0, 20.0)
@@ -51,12 +52,13 @@ def test_text_and_json(ws: Workspace) -> None:
 
 
 def test_options_are_the_policy(ws: Workspace) -> None:
-    result = run(ws.path, "--quorum", "50%", "--iou", "0.7", "--box", "medoid", "--contest", 2, "--exclude", "nobody")
-    assert "policy: vote quorum=1/2 iou=0.7 box=medoid judgements=2 contest=2 exclude=nobody" in result.output
+    write(ws, "annotations", "label-studio.late", work("funsd/torn", "eva", marks(RIGHT)))
+    result = run(ws.path, "--quorum", "50%", "--iou", "0.7", "--box", "medoid", "--contest", 2, "--exclude", "eva")
+    assert "policy: vote quorum=1/2 iou=0.7 box=medoid judgements=2 contest=2 exclude=eva" in result.output
     assert "2 decided by vote" in result.output
 
 
-@pytest.mark.parametrize("options", [("--quorum", "none"), ("--annotator", "nobody")])
+@pytest.mark.parametrize("options", [("--quorum", "none"), ("--annotator", "nobody"), ("--exclude", "nobody")])
 def test_misuse_changes_nothing(ws: Workspace, options: tuple[str, ...]) -> None:
     with pytest.raises(UsageError):
         run(ws.path, *options)

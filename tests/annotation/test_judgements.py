@@ -44,8 +44,16 @@ def test_gold_and_proposals_are_no_people(tmp_path: Path) -> None:
     gold = load_judgements(ws, ["gold:*"]).by_question["funsd/q"][0]
     assert (gold.annotator, gold.roles) == ("gold:funsd", ("answer",))
     assert load_judgements(ws, ["*"], exclude=["proposal:*"]).annotators == ("gold:funsd", A)
-    with pytest.raises(UsageError, match="no annotation by 'eva'"):
-        load_judgements(ws, ["eva"])
+    for names, exclude in ((["eva"], []), ([], ["eva"])):
+        with pytest.raises(UsageError, match="no annotation by 'eva'"):
+            load_judgements(ws, names, exclude=exclude)
+
+
+def test_a_name_with_the_signs_of_a_pattern_is_found_as_it_stands(tmp_path: Path) -> None:
+    rows = [*work("funsd/q", "label-studio:[2]*", marks(LEFT)), *work("funsd/q", A, marks(LEFT))]
+    ws = workspace(tmp_path, ["funsd/q"], rows)
+    assert load_judgements(ws, ["label-studio:[2]*"]).annotators == ("label-studio:[2]*",)
+    assert load_judgements(ws, exclude=["label-studio:[2]*"]).annotators == (A,)
 
 
 def test_who_met_a_question_in_two_projects_has_one_say_the_newest(tmp_path: Path) -> None:
@@ -57,6 +65,16 @@ def test_who_met_a_question_in_two_projects_has_one_say_the_newest(tmp_path: Pat
     assert [(problem.code, problem.file) for problem in found.problems] == [
         ("judged-twice", "annotations/label-studio.zz-older")
     ]
+
+
+@pytest.mark.parametrize("status", ["unfinished", None])
+def test_a_newer_draft_takes_no_vote_away(tmp_path: Path, status: str | None) -> None:
+    ws = workspace(tmp_path, ["funsd/q"], work("funsd/q", A, marks(LEFT), created_at="2026-01-01T00:00:00Z"))
+    draft = work("funsd/q", A, marks(RIGHT), status, created_at="2026-02-02T00:00:00Z")
+    write(ws, "annotations", "label-studio.zz-later", draft)
+    found = load_judgements(ws)
+    assert [one.status for one in found.by_question["funsd/q"]] == ["evidence"]
+    assert [problem.file for problem in found.problems] == ["annotations/label-studio.zz-later"]
 
 
 @pytest.mark.parametrize(
