@@ -15,7 +15,7 @@ _NEIGHBOURS = 1000
 
 @dataclass(frozen=True)
 class Overlaps:
-    """How the boxes of a question, annotator and page lie over each other; -1 stands for none.
+    """How the boxes of a question, annotator, part and page lie over each other; -1 stands for none.
 
     Attributes:
         original: (n,) row of the first box with the same coordinates and role. Rotated regions are never the same.
@@ -39,18 +39,21 @@ class Overlaps:
 
 
 def overlaps(boxes: Boxes) -> Overlaps:
-    """Compare the boxes of each question, annotator and page; broken boxes are left out.
+    """Compare the boxes of each question, annotator, part and page; broken boxes are left out.
+
+    Who met a question in two projects judged it twice, in two parts, and only the newer one holds: to drop its boxes
+    as repeats of the older one's would take the vote away.
 
     Boxes are sorted by x0, so that each one only meets those that begin before it ends.
     """
     role = codes_of(boxes.role)
     original = _originals(boxes, role)
     rows = np.flatnonzero(boxes.whole & (original < 0))
-    rows = rows[np.lexsort((rows, boxes.xyxy[rows, 0], boxes.page_index[rows], boxes.group[rows]))]
+    rows = rows[np.lexsort((rows, boxes.xyxy[rows, 0], *_work(boxes)[rows].T))]
     n = len(original)
     nobody, nothing = np.full((3, n), -1, dtype=np.int64), np.zeros((4, n))
     found = Overlaps(original, nobody[0], nothing[0], nobody[1], nothing[1], nobody[2], nothing[2], nothing[3])
-    key, x0, x1 = np.column_stack([boxes.group, boxes.page_index])[rows], boxes.xyxy[rows, 0], boxes.xyxy[rows, 2]
+    key, x0, x1 = _work(boxes)[rows], boxes.xyxy[rows, 0], boxes.xyxy[rows, 2]
     places, step = np.arange(len(rows)), 0
     while len(places) and step < _NEIGHBOURS:
         step += 1
@@ -62,9 +65,14 @@ def overlaps(boxes: Boxes) -> Overlaps:
     return found
 
 
+def _work(boxes: Boxes) -> IntArray:
+    """(n, 3) equal rows for boxes that are compared: page, question and annotator, part."""
+    return np.column_stack([boxes.page_index, boxes.group, boxes.place.part])
+
+
 def _originals(boxes: Boxes, role: IntArray) -> IntArray:
     rows = np.flatnonzero(boxes.whole & ~boxes.rotated)
-    keys = np.column_stack([boxes.group, boxes.page_index, role, boxes.xyxy])[rows]
+    keys = np.column_stack([_work(boxes), role, boxes.xyxy])[rows]
     order = np.lexsort((rows, *keys.T))
     rows, keys = rows[order], keys[order]
     starts = starts_of(keys)

@@ -99,12 +99,12 @@ def test_what_clipping_makes_equal_is_dropped_too(tmp_path: Path) -> None:
     assert [(row["region_id"], corners(row)) for row in rows_of(made)] == [("r0", (950, 10, 1000, 60))]
 
 
-def test_a_repeat_in_another_part_is_dropped_there(tmp_path: Path) -> None:
-    made = toy(tmp_path / "ws", [region(BOX)])
+def test_who_judged_a_question_in_two_projects_keeps_the_boxes_of_both(tmp_path: Path) -> None:
+    made = toy(tmp_path / "ws", [region(BOX), verdict()])
     with made.writer("annotations", "zwei") as writer:
-        writer.write_rows([region(BOX, region_id="again"), verdict()])
-    fix(made)
-    assert [row["region_id"] for row in rows_of(made)] == ["r0", None]
+        writer.write_rows([region(BOX, region_id="again"), region(BOX, region_id="twice"), verdict()])
+    _, changes = fix(made)
+    assert [(change.part, change.region_id) for change in changes] == [("zwei", "twice")]
 
 
 def turned(x: float, y: float, width: float, height: float, degrees: float) -> Row:
