@@ -20,14 +20,17 @@ _LEVEL = 0.95
 
 
 def resampled(columns: FloatArray, docs: IntArray, draws: int, seed: int) -> FloatArray:
-    """(draws, M) sums of columns (Q, M) over questions of documents drawn with replacement."""
+    """(draws, M) sums of columns (Q, M) over questions of documents drawn with replacement.
+
+    None where there are fewer than two documents: an interval of no width would say that the figure is certain.
+    """
     names, doc = np.unique(docs, return_inverse=True)
     sums = np.zeros((len(names), columns.shape[1]))
     np.add.at(sums, doc, columns)
     rng = np.random.default_rng(seed)
     share = np.full(len(names), 1 / max(1, len(names)))
     found = [np.empty((0, columns.shape[1]))]
-    for start in range(0, draws if len(names) else 0, _CHUNK):
+    for start in range(0, draws if len(names) > 1 else 0, _CHUNK):
         found.append(rng.multinomial(len(names), share, size=min(_CHUNK, draws - start)) @ sums)
     return np.concatenate(found)
 

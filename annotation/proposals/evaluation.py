@@ -65,7 +65,7 @@ def evaluate(
         One evaluation an annotator, by name, and the regions that could not be used.
 
     Raises:
-        UsageError: There is no gold, no such annotator, or none of their questions has gold.
+        UsageError: There is no gold, no such annotator, none of their questions has gold, or one has several.
     """
     truth = load_judgements(workspace, [gold])
     theirs = load_judgements(workspace, annotators, exclude=[gold])
@@ -77,6 +77,9 @@ def evaluate(
     found: dict[str, list[tuple[Judgement, Judgement]]] = defaultdict(list)
     for question_id, judgements in theirs.by_question.items():
         known = truth.by_question.get(question_id, [])
+        if len(known) > 1:
+            names = ", ".join(one.annotator for one in known)
+            raise UsageError(f"has gold by {names}", record=question_id, remedy="name one of them with --gold")
         for judgement in judgements if known and question_id in rows else ():
             if judgement.done or judgement.annotator.startswith(PROPOSAL):
                 found[judgement.annotator].append((judgement, known[0]))

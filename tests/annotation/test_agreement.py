@@ -211,6 +211,13 @@ def test_intervals_are_those_of_the_bootstrap_of_means() -> None:
     assert ours.count == 40
 
 
+def test_one_document_gives_no_interval() -> None:
+    sums = Sums(np.zeros(5, np.int64), 300, 7)
+    sums.add_mean(np.linspace(0, 1, 5))
+    (found,) = sums.estimates()
+    assert (found.value, found.low, found.high, found.count) == (0.5, None, None, 5)
+
+
 def test_undefined_values_are_left_out_of_means() -> None:
     sums = Sums(np.arange(3), 0, 0)
     sums.add_mean(np.array([1.0, np.nan, 0.0]))

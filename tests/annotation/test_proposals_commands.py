@@ -189,3 +189,12 @@ def test_any_annotator_can_be_scored_over_the_questions_they_finished(ws: Worksp
     (found,) = json.loads(call(evaluate_proposals, *arguments).stdout)["evaluations"]
     assert found["questions_without_evidence_with_boxes"] == 1
     assert found["scores"] == {}
+    with pytest.raises(UsageError, match="has gold by gold:bills, gold:other"):
+        call(evaluate_proposals, ws.path, "--annotator", "ann")
+
+
+def test_an_evaluation_that_leaves_boxes_out_says_so_by_its_exit_code(ws: Workspace) -> None:
+    write(ws, "annotations", "label-studio.x", regions("bills/date", [ANSWER, (9.0, 9.0, 9.0, 9.0)], annotator="ann"))
+    result = call(evaluate_proposals, ws.path, "--annotator", "ann")
+    assert result.exit_code == 1
+    assert "1 regions could not be used" in result.output
