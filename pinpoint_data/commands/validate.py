@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +87,8 @@ def validate(
 
     if as_json and form not in (None, "json"):
         raise click.UsageError(f"--json and --format {form} exclude each other")
+    if math.isnan(tolerance):
+        raise click.UsageError("--tolerance must be a number of pixels, not nan: nothing would be beyond the page")
     if fix and undo_fix:
         raise click.UsageError("--fix and --undo-fix exclude each other")
     opened, limits = Workspace.open(workspace), Limits(tolerance_px=tolerance)

@@ -48,8 +48,8 @@ def _box_size(view: WorkspaceView, limits: Limits) -> Iterator[Hit]:
 
 def _fast(view: WorkspaceView, limits: Limits) -> Iterator[Hit]:
     verdicts = view.layers[0].verdicts
-    done = pc.fill_null(pc.is_in(verdicts.status, value_set=pa.array(["skipped", "unfinished"])), False).to_numpy()
-    known = np.isfinite(verdicts.lead_time_s) & (verdicts.lead_time_s > 0) & ~done & ~is_proposal(verdicts.annotator)
+    open_ = pc.fill_null(pc.is_in(verdicts.status, value_set=pa.array(["skipped", "unfinished"])), False).to_numpy()
+    known = np.isfinite(verdicts.lead_time_s) & (verdicts.lead_time_s > 0) & ~open_ & ~is_proposal(verdicts.annotator)
     medians: dict[str, float] = {}
     counts: dict[str, int] = {}
     for name, rows in _by_name(verdicts.annotator, np.flatnonzero(known)):

@@ -365,6 +365,7 @@ def test_a_fix_keeps_to_the_source_and_the_codes_asked_for(tmp_path: Path) -> No
         (("--undo-fix",), "has no fix that could be undone"),
         (("--json", "--format", "text"), "exclude each other"),
         (("--format", "xml"), "xml"),
+        (("--tolerance", "nan"), "must be a number of pixels"),
     ],
 )
 def test_misuse_changes_nothing(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
