@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from annotation.adjudication.policy import BoxRule, Policy
 from annotation.agreement.groups import group_boxes
-from annotation.agreement.overlaps import find_overlaps
+from annotation.agreement.overlaps import Overlaps, find_overlaps
 from annotation.judgements import Judgement
 from pinpoint_data.boxes import clip, union_area
 
@@ -73,7 +73,8 @@ def candidates(judgements: Sequence[Judgement], page_count: int, policy: Policy)
         policy: IoU and rule of the box.
     """
     drawn = _drawn(judgements, page_count)
-    group = group_boxes(drawn.xyxy, drawn.owner, find_overlaps(drawn.xyxy, drawn.page, drawn.owner), policy.iou)
+    overlaps = find_overlaps(drawn.xyxy, drawn.page, drawn.owner)
+    group = group_boxes(drawn.xyxy, drawn.owner, _without_parts_of_wholes(drawn, overlaps, policy.iou), policy.iou)
     names = [judgement.annotator for judgement in judgements]
     groups = [np.flatnonzero(group == number) for number in range(int(group.max(initial=-1)) + 1)]
     found = [_candidate(drawn, members, names, policy.box) for members in groups]
@@ -96,6 +97,34 @@ def _drawn(judgements: Sequence[Judgement], page_count: int) -> _Drawn:
     keep = order[~np.concatenate([np.zeros(min(1, len(order)), bool), same])]
     keep = np.sort(keep[page[keep] < page_count])
     return _Drawn(page[keep], xyxy[keep], tuple(roles[keep].tolist()), owner[keep].astype(np.int64))
+
+
+def _without_parts_of_wholes(drawn: _Drawn, overlaps: Overlaps, threshold: float) -> Overlaps:
+    """The overlaps but those of a box with the parts into which another annotator cut it.
+
+    The larger part may reach the IoU alone ("Total 120" beside "Total" and "120"): taken for the same box, it would be
+    averaged with the whole, and the other part left alone. Boxes are parts where together they leave less than half of
+    what the best of them leaves out, so that a small box beside a good match changes nothing.
+    """
+    partners: dict[tuple[int, int], list[tuple[int, int, float]]] = {}
+    owners = drawn.owner.tolist()
+    pairs = zip(overlaps.first.tolist(), overlaps.second.tolist(), overlaps.iou.tolist(), strict=True)
+    for place, (a, b, iou) in enumerate(pairs):
+        for whole, part in ((a, b), (b, a)):
+            partners.setdefault((whole, owners[part]), []).append((part, place, iou))
+    keep = np.ones(len(overlaps.iou), np.bool_)
+    for (whole, _), found in partners.items():
+        x0, y0, x1, y1 = drawn.xyxy[whole].tolist()
+        box = (x0, y0, x1, y1)
+        mine = drawn.xyxy[[part for part, *_ in found]]
+        inside = _shared(mine, box) >= _MOSTLY * _areas(mine)
+        best = max(iou for *_, iou in found)
+        if best < threshold or inside.sum() < 2:
+            continue
+        together = _union_iou(mine[inside], box)
+        if 1 - together < (1 - best) / 2:
+            keep[[place for (_, place, _), part in zip(found, inside, strict=True) if part]] = False
+    return Overlaps(overlaps.first[keep], overlaps.second[keep], overlaps.iou[keep])
 
 
 def _candidate(drawn: _Drawn, members: IntArray, names: list[str], rule: BoxRule) -> Candidate:

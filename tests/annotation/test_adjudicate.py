@@ -170,6 +170,30 @@ def test_whole_and_parts_are_the_same_evidence(
     assert [(box.xyxy, len(box.voters)) for box in ruling.boxes] == expected
 
 
+LABEL, VALUE, LABELLED = (10.0, 10.0, 49.0, 20.0), (51.0, 10.0, 70.0, 20.0), (10.0, 10.0, 70.0, 20.0)
+
+
+@pytest.mark.parametrize(
+    ("wholes", "cut", "expected"),
+    [
+        (1, 1, [(LABEL, 2), (VALUE, 2)]),
+        (1, 2, [(LABEL, 3), (VALUE, 3)]),
+        (2, 1, [(LABELLED, 3)]),
+        (3, 3, [(LABEL, 6), (VALUE, 6)]),
+    ],
+)
+def test_the_larger_part_alone_is_not_taken_for_the_whole(wholes: int, cut: int, expected: list[object]) -> None:
+    works = [judgement(f"whole{n}", marks(LABELLED)) for n in range(wholes)]
+    works += [judgement(f"cut{n}", marks(LABEL, VALUE)) for n in range(cut)]
+    assert [(box.xyxy, len(box.voters)) for box in ruled(*works).boxes] == expected
+
+
+def test_a_small_box_beside_a_good_match_does_not_part_it() -> None:
+    near, speck = (10.0, 10.0, 68.0, 20.0), (68.0, 10.0, 69.0, 20.0)
+    ruling = ruled(judgement("a", marks(LABELLED)), judgement("b", marks(near, speck)), judgement("c", marks(near)))
+    assert [box.drawn_by for box in ruling.boxes] == [("a", "b", "c")]
+
+
 def test_a_person_decides_over_the_vote() -> None:
     vote = ruled(judgement("a", marks(LEFT)), judgement("b", marks(RIGHT)))
     over = overrule(vote, Decision("funsd/q", "evidence", (DecidedBox(1, RIGHT, "support"),), "eva"))
