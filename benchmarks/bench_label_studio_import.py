@@ -51,9 +51,15 @@ print(json.dumps({"seconds": seconds, "mib": peak}))
 """
 
 
-def region(chance: random.Random, name: str, item: int) -> dict[str, Any]:
-    """A prefilled region."""
-    value = {"x": chance.uniform(0, 60), "y": chance.uniform(0, 90), "width": chance.uniform(1, 30), "height": 2.5}
+def region(chance: random.Random, name: str, item: int, box: list[float]) -> dict[str, Any]:
+    """A region of a box in page pixels."""
+    x0, y0, x1, y1 = box
+    value = {
+        "x": x0 * 100 / WIDTH,
+        "y": y0 * 100 / HEIGHT,
+        "width": (x1 - x0) * 100 / WIDTH,
+        "height": (y1 - y0) * 100 / HEIGHT,
+    }
     return {
         "original_width": WIDTH,
         "original_height": HEIGHT,
@@ -68,20 +74,24 @@ def region(chance: random.Random, name: str, item: int) -> dict[str, Any]:
     }
 
 
-def prelabel(regions: list[dict[str, Any]]) -> dict[str, Any]:
+def some_box(chance: random.Random) -> list[float]:
+    """A line of text somewhere on a page."""
+    x, y = chance.uniform(0, 0.6) * WIDTH, chance.uniform(0, 0.9) * HEIGHT
+    return [x, y, x + chance.uniform(0.01, 0.3) * WIDTH, y + 42.0]
+
+
+def prelabel(regions: list[dict[str, Any]], boxes: list[list[float]]) -> dict[str, Any]:
     """What the task remembers of its regions."""
     entries = {}
-    for one in regions:
-        value = one["value"]
-        x, y = value["x"] / 100 * WIDTH, value["y"] / 100 * HEIGHT
+    for one, box in zip(regions, boxes, strict=True):
         entries[one["id"]] = {
             "region_id": f"lexical-{one['id']}",
             "item_index": one["item_index"],
             "page_index": one["item_index"],
-            "xyxy": [x, y, x + value["width"] / 100 * WIDTH, y + value["height"] / 100 * HEIGHT],
+            "xyxy": box,
             "rotation": None,
             "quad": None,
-            "role": value["rectanglelabels"][0],
+            "role": one["value"]["rectanglelabels"][0],
         }
     return {"annotator": "proposal:lexical@1", "regions": entries}
 
@@ -96,7 +106,7 @@ def annotation(chance: random.Random, number: int, user: int, task: int, sent: l
         elif fate < 0.9:
             value = one["value"] | {"x": one["value"]["x"] + 0.37}
             result.append(one | {"value": value, "origin": "prediction-changed"})
-    result.append(region(chance, f"n{number:09d}", chance.randrange(PAGES)) | {"origin": "manual"})
+    result.append(region(chance, f"n{number:09d}", chance.randrange(PAGES), some_box(chance)) | {"origin": "manual"})
     choice = {"value": {"choices": ["evidence"]}, "id": f"s{number:09d}", "from_name": "status", "to_name": "pages"}
     result.append(choice | {"type": "choices", "origin": "manual"})
     return {
@@ -126,7 +136,8 @@ def annotation(chance: random.Random, number: int, user: int, task: int, sent: l
 
 def task(chance: random.Random, number: int) -> dict[str, Any]:
     """One task of the export."""
-    sent = [region(chance, f"p{place}", place % PAGES) for place in range(BOXES)]
+    boxes = [some_box(chance) for _ in range(BOXES)]
+    sent = [region(chance, f"p{place}", place % PAGES, box) for place, box in enumerate(boxes)]
     ids = [f"bench/{number}-{page}" for page in range(PAGES)]
     item = {"x0": 0, "y0": 0, "width": WIDTH, "height": HEIGHT, "page_width": WIDTH, "page_height": HEIGHT}
     data = {
@@ -138,7 +149,7 @@ def task(chance: random.Random, number: int) -> dict[str, Any]:
         "answers": "42 | forty-two",
         "pages": [f"/data/upload/1/{name}.png" for name in ids],
         "items": [{"page_index": place, "page_id": name} | item for place, name in enumerate(ids)],
-        "prelabel": prelabel(sent),
+        "prelabel": prelabel(sent, boxes),
         "fingerprint": f"{number:064x}",
     }
     done = [annotation(chance, number * ANNOTATORS + user, user + 1, number, sent) for user in range(ANNOTATORS)]

@@ -215,7 +215,8 @@ class _Importer:
         counts = self.outcome.counts
         counts["annotations"] += 1
         counts["regions"] += len(reading.regions)
-        counts.update(region.origin for region in reading.regions)
+        for region in reading.regions:
+            counts[region.origin] += 1
         counts["deleted pre-annotations"] += len(reading.deleted)
         editor = work.record.get("updated_by")
         if type(editor) is int and str(editor) != work.user and work.stamp.submitted:
@@ -306,20 +307,19 @@ def _rows(view: TaskView, work: _Work, reading: Reading, status: str) -> Rows:
 
 
 def _verdict_text(view: TaskView, work: _Work, reading: Reading) -> str:
-    record = work.record
-    members = {
-        "task": view.text,
-        "kind": json_text(work.stamp.kind),
-        "user": json_text(work.user),
-        "annotation": text_without_result(record),
-        "controls": _list_text(reading.controls),
-        "deleted": json_text(reading.deleted),
-        "prelabel_annotator": json_text(view.prelabel_annotator),
-    }
+    parts = [
+        f'{{"task":{view.text}',
+        f'"kind":"{work.stamp.kind}"',
+        f'"user":{json_text(work.user)}',
+        f'"annotation":{text_without_result(work.record)}',
+        f'"controls":{_list_text(reading.controls)}',
+        f'"deleted":{json_text(reading.deleted)}',
+        f'"prelabel_annotator":{json_text(view.prelabel_annotator)}',
+    ]
     if work.skipped:
-        result = record.get("result")
-        members["result"] = _list_text(result) if isinstance(result, list) else json_text(result)
-    return "{" + ",".join(f'"{key}":{text}' for key, text in members.items()) + "}"
+        result = work.record.get("result")
+        parts.append(f'"result":{_list_text(result) if isinstance(result, list) else json_text(result)}')
+    return ",".join(parts) + "}"
 
 
 def _list_text(entries: list[Any]) -> str:

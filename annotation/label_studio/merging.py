@@ -109,6 +109,7 @@ class Merge:
     def __init__(self, workspace: Workspace, part: str, rows: IO[bytes]) -> None:
         self._workspace, self._part, self._rows = workspace, part, rows
         self._held: dict[Key, _Held] = {}
+        self._end, self._reading = 0, False
         self.displaced: list[tuple[Key, Stamp, Rows]] = []
         """Rows that went because two annotators are known to be one now."""
 
@@ -198,11 +199,16 @@ class Merge:
         """Keep rows in the temporary file; their place there."""
         # A private file without a name, gone with the process: the fastest format will do.
         data = marshal.dumps(rows)
-        place = self._rows.seek(0, 2)
+        place = self._end, len(data)
+        if self._reading:
+            self._rows.seek(self._end)
+            self._reading = False
         self._rows.write(data)
-        return place, len(data)
+        self._end += len(data)
+        return place
 
     def _at(self, place: tuple[int, int]) -> Rows:
         self._rows.seek(place[0])
+        self._reading = True
         rows: Rows = marshal.loads(self._rows.read(place[1]))
         return rows

@@ -35,6 +35,7 @@ class Names:
     def __init__(self, given: Mapping[str, str] | None = None, users: Mapping[int, str] | None = None) -> None:
         self._names: dict[str, str] = {}
         self._ids: dict[str, str] = {}
+        self._emails: dict[str, list[str]] = {}
         for user, email in (users or {}).items():
             self.learn(user, email)
         for who, name in (given or {}).items():
@@ -44,7 +45,10 @@ class Names:
     def learn(self, user: object, email: object) -> None:
         """Remember that a user has this address, so that drafts and annotations of one person meet."""
         if isinstance(email, str) and email and isinstance(user, int) and not isinstance(user, bool):
-            self._ids[_email_key(email)] = str(user)
+            key = _email_key(email)
+            if self._ids.get(key) != str(user):
+                self._ids[key] = str(user)
+                self._emails.setdefault(str(user), []).append(key)
 
     def remember(self, key: str, annotator: str) -> None:
         """Keep the name that a user has in the tables already, unless it was given to somebody else since."""
@@ -68,12 +72,8 @@ class Names:
 
     def name(self, key: str) -> str:
         """What the user of this key is called."""
-        if key in self._names:
-            return self._names[key]
-        for email, user in self._ids.items():
-            if user == key and email in self._names:
-                return self._names[email]
-        return PREFIX + key
+        known = (self._names[one] for one in (key, *self._emails.get(key, ())) if one in self._names)
+        return next(known, PREFIX + key)
 
 
 def _email_key(email: str) -> str:

@@ -7,10 +7,9 @@ turn of the page) changes nothing. `original_width` and `original_height` are th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from annotation.label_studio.geometry import Item, PageBox, Quad, Xyxy, clipped, item_to_page, page_to_item, shown_in
+from annotation.label_studio.geometry import Item, PageBox, Quad, Xyxy, clipped, item_to_page
 from annotation.label_studio.task_text import json_text
 from annotation.label_studio.task_view import Prefilled
 from pinpoint_data.errors import GeometryError
@@ -22,11 +21,9 @@ ACCEPTED, MOVED, NEW = "accepted", "moved", "new"
 """Origins: prefilled and untouched, prefilled and changed in place, size, role or rotation, drawn by the annotator."""
 
 _FUZZ_PX = 1e-6
-_PLACE = ("x", "y", "width", "height", "rotation")
 
 
-@dataclass(frozen=True)
-class Box:
+class Box(NamedTuple):
     """One result entry that is a box.
 
     Attributes:
@@ -56,15 +53,12 @@ class Box:
 
     def untouched(self, prefilled: Prefilled) -> bool:
         """Whether its numbers are bit for bit those that the task was sent with."""
-        shown = shown_in(prefilled.box, self.item)
-        if shown is None or self.role != prefilled.role or self.item_index != prefilled.pieces.get(self.id):
-            return False
-        sent, value = page_to_item(shown, self.item), self.entry["value"]
-        return all(_same(value.get(name, 0.0), sent[name]) for name in _PLACE)
+        value = self.entry["value"]
+        place = (value.get("x"), value.get("y"), value.get("width"), value.get("height"), value.get("rotation", 0.0))
+        return self.role == prefilled.role and prefilled.pieces.get(self.id) == (self.item_index, place)
 
 
-@dataclass(frozen=True)
-class Region:
+class Region(NamedTuple):
     """One region of an annotation, as it stands in the tables.
 
     Attributes:
@@ -90,8 +84,7 @@ class Region:
     def row(self, common: Mapping[str, Any]) -> dict[str, Any]:
         """The row of `annotations`."""
         x0, y0, x1, y1 = self.xyxy
-        return {
-            **common,
+        return common | {
             "region_id": self.region_id,
             "page_index": self.page_index,
             "x0": x0,
@@ -108,8 +101,8 @@ class Region:
         }
 
 
-def read_box(entry: Mapping[str, Any], items: Sequence[Item]) -> Box:
-    """The box of a result entry; its numbers are looked at when it is `placed`.
+def read_box(name: str, entry: Mapping[str, Any], items: Sequence[Item]) -> Box:
+    """The box of a result entry with the id `name`; its numbers are looked at when it is `placed`.
 
     Raises:
         RecordError: `bad-box`, `bad-label`, `bad-item-index` or `wrong-size`.
@@ -126,8 +119,9 @@ def read_box(entry: Mapping[str, Any], items: Sequence[Item]) -> Box:
     if type(index) is not int or not 0 <= index < len(items):
         raise RecordError("bad-item-index", f"is on item {index!r:.40} of {len(items)} (0 is the first)")
     item = items[index]
-    _check_size(entry, item)
-    return Box(entry_id(entry), index, item, labels[0], entry)
+    if entry.get("original_width") != item.width or entry.get("original_height") != item.height:
+        _check_size(entry, item)
+    return Box(name, index, item, labels[0], entry)
 
 
 def entry_id(entry: Mapping[str, Any]) -> str:
@@ -139,7 +133,7 @@ def entry_id(entry: Mapping[str, Any]) -> str:
 def _check_size(entry: Mapping[str, Any], item: Item) -> None:
     """Percent fit an image of another resolution, but not one of another shape: that is another image."""
     size = entry.get("original_width"), entry.get("original_height")
-    if size in ((item.width, item.height), (None, None)):
+    if size == (None, None):
         return
     width, height = map(number, size)
     # Both sides of a smaller copy are rounded to whole pixels: they are off by less than one.
@@ -180,9 +174,8 @@ def joined(region_id: str, boxes: Sequence[Box], prefilled: Prefilled | None) ->
     Raises:
         RecordError: `bad-box` or `outside-page`.
     """
-    first = boxes[0]
+    first, page = boxes[0], boxes[0].item.page_index
     raw = json_text(first.entry) if len(boxes) == 1 else "[" + ",".join(json_text(b.entry) for b in boxes) + "]"
-    page = first.item.page_index
     if prefilled and len(boxes) == len(prefilled.pieces) and all(box.untouched(prefilled) for box in boxes):
         whole = prefilled.box
         return Region(region_id, page, whole.xyxy, whole.rotation, whole.quad, first.role, ACCEPTED, raw), 0.0
@@ -196,7 +189,3 @@ def joined(region_id: str, boxes: Sequence[Box], prefilled: Prefilled | None) ->
 def _envelope(boxes: Sequence[Xyxy]) -> Xyxy:
     x0, y0, x1, y1 = zip(*boxes, strict=True)
     return min(x0), min(y0), max(x1), max(y1)
-
-
-def _same(value: Any, sent: float) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == sent

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import count
 from typing import Any
 
 from annotation.label_studio.interface import BY, CHOICES, EVIDENCE, NOTE, STATUS
@@ -70,8 +69,9 @@ def read_result(result: Any, view: TaskView) -> Reading:
     others, ids = [], set()
     for entry in result or ():
         if isinstance(entry, dict) and entry.get("from_name") == EVIDENCE and entry.get("type") in _BOX_TYPES:
-            ids.add(entry_id(entry))
-            _take_box(entry, view, boxes, reading.faults)
+            name = entry_id(entry)
+            ids.add(name)
+            _take_box(name, entry, view, boxes.setdefault(name, []), reading.faults)
         else:
             others.append(entry)
     _take_controls(others, view, ids, reading)
@@ -80,19 +80,17 @@ def read_result(result: Any, view: TaskView) -> Reading:
     return reading
 
 
-def _take_box(entry: dict[str, Any], view: TaskView, boxes: dict[str, list[Box]], faults: list[Fault]) -> None:
+def _take_box(name: str, entry: dict[str, Any], view: TaskView, twins: list[Box], faults: list[Fault]) -> None:
     """Add a box to those of its id."""
     try:
-        box = read_box(entry, view.items)
+        box = read_box(name, entry, view.items)
     except RecordError as error:
         faults.append(Fault(error.code, _named(entry, error.message), (entry,)))
         return
-    key = entry_id(entry)
-    twins = boxes.setdefault(key, [])
     if any(_is_copy(box, twin) for twin in twins):
         faults.append(Fault("duplicate-region", _named(entry, "stands in the result twice"), (entry,)))
         return
-    if twins and key:
+    if twins and name:
         faults.append(Fault("repeated-id", _named(entry, "has the id of another box; both are kept")))
     twins.append(box)
 
@@ -164,9 +162,12 @@ def _take_regions(boxes: Mapping[str, list[Box]], prefilled: Iterable[Prefilled]
 
 
 def _free(wanted: str, used: Collection[str]) -> str:
-    """`wanted`, or the first `wanted#2`, `wanted#3`, ... that is free."""
-    copies = (f"{wanted}#{number}" for number in count(2))
-    return wanted if wanted not in used else next(name for name in copies if name not in used)
+    """`wanted`, or the first of `wanted#2`, `wanted#3`, ... that is free."""
+    name, number = wanted, 1
+    while name in used:
+        number += 1
+        name = f"{wanted}#{number}"
+    return name
 
 
 def _named(entry: Mapping[str, Any], message: str) -> str:

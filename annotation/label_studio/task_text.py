@@ -16,7 +16,9 @@ Parsed = tuple[Any, int]
 
 Decoder = Callable[[str, int], Parsed]
 
-_value = json.JSONDecoder().raw_decode
+# The C scanner itself: like `raw_decode`, but "Expecting value" is a StopIteration.
+_value: Decoder = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _FIRST_KEY = re.compile(r'\{[ \t\n\r]*"([^"\\\x00-\x1f]*)"[ \t\n\r]*:[ \t\n\r]*')
 _NEXT_KEY = re.compile(r'[ \t\n\r]*,[ \t\n\r]*"([^"\\\x00-\x1f]*)"[ \t\n\r]*:[ \t\n\r]*')
 _CLOSE = re.compile(r"[ \t\n\r]*\}")
@@ -24,7 +26,6 @@ _CLOSE = re.compile(r"[ \t\n\r]*\}")
 _BEGIN = re.compile(r"\[[ \t\n\r]*(?=\{)")
 _COMMA = re.compile(r"[ \t\n\r]*,[ \t\n\r]*(?=\{)")
 _CLOSE_LIST = re.compile(r"[ \t\n\r]*\]")
-_NO_JSON = ("NaN", "Infinity")
 
 
 class DuplicateKeyError(ValueError):
@@ -64,7 +65,10 @@ def decode_task(text: str, at: int) -> Parsed:
         ValueError: A number has more digits than Python converts.
         RecursionError: It is nested too deeply.
     """
-    return _object(text, at, {}, _OF_TASK) if text[at : at + 1] == "{" else _value(text, at)
+    try:
+        return _object(text, at, {}, _of_task()) if text[at : at + 1] == "{" else _value(text, at)
+    except StopIteration as stop:
+        raise json.JSONDecodeError("Expecting value", text, stop.value) from None
 
 
 def json_text(value: Any) -> str:
@@ -79,9 +83,9 @@ def json_text(value: Any) -> str:
     if isinstance(value, Entry) and _clean(value.text):
         return value.text
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = _encode(value)
     except ValueError:
-        text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = _encode(_finite(value))
     if not text.isascii() and not _is_unicode(text):
         text = json.dumps(json.loads(text), ensure_ascii=True, separators=(",", ":"))
     return text
@@ -95,7 +99,7 @@ def text_without_result(record: Mapping[str, Any]) -> str:
 
 
 def _clean(text: str) -> bool:
-    return not any(word in text for word in _NO_JSON) and (text.isascii() or _is_unicode(text))
+    return "NaN" not in text and "Infinity" not in text and (text.isascii() or _is_unicode(text))
 
 
 def _is_unicode(text: str) -> bool:
@@ -163,11 +167,30 @@ def _entry(text: str, at: int) -> Parsed:
     return entry, end
 
 
-_OF_ANNOTATION = {"result": _list_of(_entry)}
+class _Repeated:
+    """A decoder of objects that stand there again and again, word for word: they are decoded once.
+
+    Every annotation of a task holds a copy of the prediction it began with.
+    """
+
+    def __init__(self) -> None:
+        self._text, self._value = "", None
+
+    def __call__(self, text: str, at: int) -> Parsed:
+        # The text of an object says where it ends.
+        if self._text and text.startswith(self._text, at):
+            return self._value, at + len(self._text)
+        value, end = _value(text, at)
+        if isinstance(value, dict):
+            self._text, self._value = text[at:end], value
+        return value, end
 
 
-def _annotation(text: str, at: int) -> Parsed:
-    return _object(text, at, Annotation(), _OF_ANNOTATION)
+_RESULT = _list_of(_entry)
 
 
-_OF_TASK = {"annotations": _list_of(_annotation), "drafts": _list_of(_annotation)}
+def _of_task() -> dict[str, Decoder]:
+    """The decoders for the members of one task."""
+    members = {"result": _RESULT, "prediction": _Repeated()}
+    annotations = _list_of(lambda text, at: _object(text, at, Annotation(), members))
+    return {"annotations": annotations, "drafts": annotations}

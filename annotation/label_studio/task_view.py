@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-from annotation.label_studio.geometry import Item, PageBox, Quad
+from annotation.label_studio.geometry import Item, PageBox, page_to_item, shown_in
 from annotation.label_studio.interface import TASK_SCHEMA_VERSION
 from annotation.label_studio.task_text import json_text
 from pinpoint_data.errors import GeometryError
@@ -19,6 +20,9 @@ from pinpoint_data.workspace import Workspace
 REVIEW = "review"
 PIECE = "~"
 """Between the id of a region and the number of its piece, where no single item shows the whole region."""
+
+PLACE = ("x", "y", "width", "height", "rotation")
+"""What places a box in a result."""
 
 _REVIEW_ID = "review:"
 _NOT_KEPT = frozenset({"pages", "items", "prelabel"})
@@ -32,13 +36,14 @@ class Prefilled:
         region_id: Its id in the tables.
         box: Its place, in the exact pixels of the tables.
         role: answer or support.
-        pieces: The item it was drawn on, by its id in the task; several where no item shows all of it.
+        pieces: The item it was drawn on and the numbers (`PLACE`) that Label Studio was given, by its id in the task;
+            several where no item shows all of it.
     """
 
     region_id: str
     box: PageBox
     role: str
-    pieces: dict[str, int]
+    pieces: dict[str, tuple[int, tuple[float, ...]]]
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ class TaskView:
         found: dict[str, Prefilled] = {}
         for key, region in regions.items():
             base, mark, piece = key.rpartition(PIECE)
-            entry = _prefilled(region, key, len(self.items))
+            entry = _prefilled(region, key, self.items)
             found.setdefault(base if mark and piece.isdecimal() else key, entry).pieces.update(entry.pieces)
         return tuple(found.values())
 
@@ -161,18 +166,35 @@ class Catalog:
         return items
 
 
-def _prefilled(region: Any, key: str, items: int) -> Prefilled:
-    """One entry of the task's record of its pre-annotations."""
+def _prefilled(region: Any, key: str, items: Sequence[Item]) -> Prefilled:
+    """One entry of the task's record of its pre-annotations, which a stranger may have written."""
     try:
-        numbers = [number(value) for value in (*region["xyxy"], *(region["quad"] or ()))]
-        rotation = None if region["rotation"] is None else number(region["rotation"])
+        box = _box(region)
         region_id, index, role = region["region_id"], region["item_index"], region["role"]
-    except (TypeError, KeyError) as error:
+        if not (isinstance(region_id, str) and role in ROLES and type(index) is int and 0 <= index < len(items)):
+            raise GeometryError(f"it is of no region, role or item: {region!r:.120}")
+        item = items[index]
+        shown = shown_in(box, item)
+        x0, y0, x1, y1 = box.xyxy
+        # The corners of a turned box may stick out of the page.
+        inside = box.quad is not None or (x0 >= 0 and y0 >= 0 and x1 <= item.page_width and y1 <= item.page_height)
+        if shown is None or not inside:
+            raise GeometryError(f"it is not on its item: {region!r:.120}")
+        value = page_to_item(shown, item)
+    except (TypeError, KeyError, ValueError) as error:
         raise RecordError("bad-prelabel", f"the record of pre-annotation {key!r:.40} is damaged: {error}") from error
-    finite = len(numbers) in (4, 12) and all(value - value == 0 for value in [*numbers, rotation or 0.0])
-    good = isinstance(region_id, str) and role in ROLES and type(index) is int and 0 <= index < items
-    if not (good and finite and numbers[0] < numbers[2] and numbers[1] < numbers[3]):
-        raise RecordError("bad-prelabel", f"the record of the pre-annotation {key!r:.40} is no box: {region!r:.120}")
-    x0, y0, x1, y1, *quad = numbers
-    box = PageBox((x0, y0, x1, y1), rotation, cast(Quad, tuple(quad)) if quad else None)
-    return Prefilled(region_id, box, role, {key: index})
+    return Prefilled(region_id, box, role, {key: (index, tuple([value[name] for name in PLACE]))})
+
+
+def _box(region: Mapping[str, Any]) -> PageBox:
+    x0, y0, x1, y1 = xyxy = tuple(map(number, region["xyxy"]))
+    # A sum of numbers is finite only if each is.
+    if not (x0 < x1 and y0 < y1 and math.isfinite(sum(xyxy))):
+        raise GeometryError(f"a box must be finite and have an area, got {xyxy}")
+    if region["quad"] is None:
+        return PageBox((x0, y0, x1, y1))
+    a, b, c, d, e, f, g, h = quad = tuple(map(number, region["quad"]))
+    rotation = number(region["rotation"])
+    if not math.isfinite(sum(quad) + rotation):
+        raise GeometryError(f"corners and rotation must be finite, got {quad}, {rotation}")
+    return PageBox((x0, y0, x1, y1), rotation, (a, b, c, d, e, f, g, h))

@@ -375,6 +375,31 @@ def test_tasks_that_cannot_be_used(ws: Workspace, change: Json, code: str | None
         assert left_out(ws)[0]["json"] == task
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"xyxy": [1, 2, 3]},
+        {"xyxy": [5, 5, 1, 1]},
+        {"xyxy": [-50, 0, 10, 10]},
+        {"xyxy": [0, 0, 1e308, 1e308]},
+        {"xyxy": ["1", 2, 3, 4]},
+        {"item_index": 4},
+        {"item_index": True},
+        {"role": []},
+        {"region_id": None},
+        {"quad": [1] * 7},
+        {"quad": [1e308] * 8, "rotation": 5.0},
+        {"quad": [1.0] * 8},
+    ],
+)
+def test_damaged_records_of_pre_annotations(ws: Workspace, change: Json) -> None:
+    task = build.tasks(ws)["s/q0"]
+    one = exported(task, 1, [submitted(1, [*prefill(task), status()])])
+    one["data"]["prelabel"]["regions"]["p0"].update(change)
+    outcome = run(ws, one)
+    assert outcome.refused == Counter({"bad-prelabel": 1}) and [row["origin"] for row in regions(ws)] == ["new", "new"]
+
+
 def test_pages_that_changed_since(ws: Workspace) -> None:
     task = build.tasks(ws)["s/q1"]
     for change in ({"page_id": "s/other"}, {"page_width": 121, "width": 121}, {"page_index": 7}):
