@@ -100,6 +100,10 @@ def run_demo(out: Path, *, source: tuple[str, Path] | None, documents: int, seed
     workspace, dataset, run = out / "workspace", out / "dataset", out / "run"
     held_out = _prepare(runner, out, workspace, source, documents, seed)
     runner.pinpoint("Words of every page, from the OCR files", "words", workspace, findings_ok=True)
+    runner.pinpoint("Propose evidence boxes from the words", "propose", workspace, findings_ok=True)
+    runner.pinpoint("How good are they?", "evaluate-proposals", workspace, findings_ok=True)
+    tasks = ("label-studio", "export", workspace, out / "label-studio", "--prelabel", "proposal:*")
+    runner.pinpoint("Tasks for annotators, the proposals drawn already", *tasks, findings_ok=True)
     runner.pinpoint("Check boxes, answers and tables", "validate", workspace, findings_ok=True)
     runner.pinpoint("Publish; the folder is loaded back and compared", "publish", workspace, dataset)
     name = sorted(Workspace.open(workspace).sources)[0]
@@ -185,7 +189,7 @@ def _gold_pictures(workspace: Path, out: Path) -> list[tuple[str, str]]:
     pictures = []
     for source in sorted(ws.sources):
         parts = [part for part in ws.parts("questions") if part.startswith(f"{source}-")]
-        gold = [part for part in ws.parts("annotations") if part.startswith(f"{source}-")]
+        gold = [part for part in ws.parts("annotations") if part.startswith(f"{source}-") and part.endswith(".gold")]
         boxes = [row for row in ws.iter_rows("annotations", gold) if row["region_id"] is not None]
         if not boxes:
             continue

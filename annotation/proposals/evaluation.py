@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
+from annotation.agreement.frame import off_page
 from annotation.judgements import GOLD, PROPOSAL, Judgement, load_judgements
 from annotation.proposals.failures import DESCRIPTIONS, Failure, failure_of
 from annotation.proposals.pagetext import PageText
@@ -75,6 +78,7 @@ def evaluate(
         if source in (None, row["source"]) and (documents is None or row["doc_id"] in documents)
     }
     found: dict[str, list[tuple[Judgement, Judgement]]] = defaultdict(list)
+    problems = {problem: None for problem in (*truth.problems, *theirs.problems)}
     for question_id, judgements in theirs.by_question.items():
         known = truth.by_question.get(question_id, [])
         if len(known) > 1:
@@ -82,12 +86,34 @@ def evaluate(
             raise UsageError(f"has gold by {names}", record=question_id, remedy="name one of them with --gold")
         for judgement in judgements if known and question_id in rows else ():
             if judgement.done or judgement.annotator.startswith(PROPOSAL):
-                found[judgement.annotator].append((judgement, known[0]))
+                count = len(rows[question_id]["page_ids"])
+                pair = _on_pages(judgement, count, problems), _on_pages(known[0], count, problems)
+                found[judgement.annotator].append(pair)
     if not found:
         raise UsageError("no question has both gold and boxes to score", file=workspace.path)
     page_texts = _page_texts(workspace)
     evaluations = [_evaluate(name, pairs, rows, page_texts) for name, pairs in sorted(found.items())]
-    return evaluations, [*truth.problems, *theirs.problems]
+    return evaluations, list(problems)
+
+
+def _on_pages(judgement: Judgement, count: int, problems: dict[Problem, None]) -> Judgement:
+    """The judgement without regions on pages that its question does not have; these become problems, each once."""
+    there = judgement.page < count
+    if there.all():
+        return judgement
+    problems |= {off_page(judgement, region): None for region in np.flatnonzero(~there).tolist()}
+
+    def kept(values: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(value for value, keep in zip(values, there, strict=True) if keep)
+
+    return replace(
+        judgement,
+        page=judgement.page[there],
+        xyxy=judgement.xyxy[there],
+        roles=kept(judgement.roles),
+        origins=kept(judgement.origins),
+        region_ids=kept(judgement.region_ids),
+    )
 
 
 def _evaluate(

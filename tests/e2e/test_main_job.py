@@ -37,7 +37,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 def test_every_command_is_printed_before_it_runs(finished: tuple[Path, str]) -> None:
     shown = [line.split()[2] for line in finished[1].splitlines() if line.startswith("$ pinpoint ")]
-    order = ["generate", "ingest", "words", "validate", "publish", "windows", "train", "evaluate", "select"]
+    order = ["generate", "ingest", "words", "propose", "evaluate-proposals", "label-studio", "validate"]
+    order += ["publish", "windows", "train", "evaluate", "select"]
     assert list(dict.fromkeys(shown)) == order
     assert "load_dataset" in finished[1]
 
