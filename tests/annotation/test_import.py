@@ -15,8 +15,9 @@ from annotation.adjudication.overlay import read_overlay
 from annotation.label_studio.commands.import_file import import_file
 from annotation.label_studio.import_outcome import ImportOutcome
 from annotation.label_studio.importing import import_tasks
+from annotation.label_studio.ledger import project_folder
 from annotation.label_studio.names import Names
-from pinpoint_data.errors import WorkspaceError
+from pinpoint_data.errors import UsageError, WorkspaceError
 from pinpoint_data.workspace import Workspace
 from tests.annotation import export_build as build
 from tests.annotation.export_build import drawn, exported, prefill, status, submitted
@@ -547,3 +548,30 @@ def test_the_command(ws: Workspace, tmp_path: Path) -> None:
     text = CliRunner().invoke(import_file, [*arguments[:2], "--project", "Evidence 1"], standalone_mode=False).stdout
     assert "2 tasks read: 1 imported, 1 unannotated" in text
     assert ws.parts("annotations") == ["label-studio.evidence-1", "label-studio.project-7", "s-train.proposal-lexical"]
+
+
+def test_a_title_names_one_project(ws: Workspace, tmp_path: Path) -> None:
+    task = exported(build.tasks(ws)["s/q0"], 1, [submitted(1, [status()])])
+    file = build.save(tmp_path / "export.json", [task])
+
+    def import_as(title: str) -> Json:
+        done = CliRunner().invoke(import_file, [str(ws.path), str(file), "--project", title, "--json"])
+        return {"refused": str(done.exception)} if isinstance(done.exception, UsageError) else json.loads(done.stdout)
+
+    for number, title in ((7, "研究"), (8, "Evidence 1"), (7, "evidence-1 ")):
+        project_folder(ws, "http://localhost", {"id": number, "created_at": f"{title}", "title": title})
+    assert import_as("研究")["part"] == "label-studio.project"
+    assert import_as("evidence-1 ")["part"] == "label-studio.evidence-1-2"
+    assert "project 7, but evidence-1 is project 8" in import_as("Evidence 1")["refused"]
+    # None of these may end up in the part of another project.
+    for title in ("", "  ", "調査", "../.."):
+        assert "makes no name" in import_as(title)["refused"]
+    assert import_as("../x")["part"] == "label-studio.x"
+
+
+@pytest.mark.parametrize("number", [10**300, -5, "7", None])
+def test_a_project_id_that_is_none(ws: Workspace, tmp_path: Path, number: object) -> None:
+    task = exported(build.tasks(ws)["s/q0"], 1) | {"project": number}
+    file = build.save(tmp_path / "export.json", [task])
+    done = CliRunner().invoke(import_file, [str(ws.path), str(file), "--json"], standalone_mode=False)
+    assert json.loads(done.stdout)["part"] == "label-studio.project"
