@@ -20,6 +20,9 @@ __all__ = ["MODES", "DataUris", "LocalFiles", "PageImages", "PagePart", "SourceP
 
 MODES = ("local-files", "url-template", "data-uri")
 DATA_URI_BYTES = 2_000_000
+SCHEMES = ("http", "https", "s3", "gs", "azure-blob", "azure_spi")
+"""Of addresses that a browser opens, or that Label Studio opens for it."""
+
 _QUALITIES = (90, 80, 70, 60)
 _FIELDS = ("source", "page_id", "path", "part", "name")
 
@@ -147,8 +150,12 @@ def _fields(template: str) -> set[str]:
     fields = {name for _, name, _, _ in pieces if name}
     if not fields & {"path", "page_id", "name"}:
         raise UsageError(f"address template {template!r} gives every page the same address", remedy="add {path}")
-    if "://" not in template.split("{")[0]:
-        raise UsageError(f"address template {template!r} must begin with a scheme and host", remedy="https://HOST/...")
+    scheme, mark, _ = template.split("{")[0].partition("://")
+    if not mark or scheme not in SCHEMES:
+        raise UsageError(
+            f"address template {template!r} must begin with a scheme and host",
+            remedy=f"https://HOST/...; schemes that Label Studio serves: {', '.join(SCHEMES)}",
+        )
     return fields
 
 

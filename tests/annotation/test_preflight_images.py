@@ -136,6 +136,8 @@ def test_addresses_are_fetched() -> None:
     with host(answers) as url:
         assert {path: codes(url + path) for path in expected} == expected
     assert codes(url + "/good.png") == [Code.IMAGE_UNREACHABLE]
+    (finding,) = findings([task(url + "/good.png")], None, ImageSample())
+    assert "LOCAL_FILES" not in finding.to_json()["remedy"] and "address" in finding.to_json()["remedy"]
 
 
 @pytest.mark.parametrize(

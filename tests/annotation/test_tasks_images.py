@@ -194,6 +194,8 @@ def test_a_template_with_names_comes_with_a_folder_of_files(ws: Workspace, tmp_p
         "{path}",
         "/data/{path}",
         "javascript:{path}",
+        "javascript://host/{path}",
+        "file:///pages/{path}",
         "https://host/{name}",
     ],
 )

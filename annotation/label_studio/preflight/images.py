@@ -17,17 +17,18 @@ import httpx2
 from PIL import Image
 
 from annotation.label_studio.geometry import Item
+from annotation.label_studio.page_images import SCHEMES
 from annotation.label_studio.preflight.codes import Code, Finding
 from annotation.label_studio.preflight.regions import Fault, shown
 from pinpoint_data.errors import PageError, PinpointError
 from pinpoint_data.pages import IMAGE_FORMATS, safe_path
 
 LOCAL_FILES = "/data/local-files/"
-_STORAGES = ("s3", "gs", "azure-blob", "azure_spi")
 _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _TIMEOUT_S = 5.0
 _MAX_BYTES = 64 * 1024 * 1024
 _SERVING = "start the server with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true"
+_WEB = "correct the address, or see that the host gives the image without a login"
 _STORAGE = (
     "add the folder of the page files as a storage (Settings, Cloud Storage, Local files; do not press Sync), "
     "and see that LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT is the folder that addresses are relative to"
@@ -51,7 +52,7 @@ def address_fault(url: object) -> Fault | None:
         except PageError:
             return Code.IMAGE_OUTSIDE, f"{shown(url)} leads out of the document root"
         return (Code.IMAGE_OUTSIDE, f"{shown(url)} is the document root") if path in (".", "./") else None
-    if parts.scheme in ("http", "https", *_STORAGES):
+    if parts.scheme in SCHEMES:
         return None if parts.netloc else (Code.IMAGE_ADDRESS, f"{shown(url)} names no host")
     if url.startswith("data:image/") or (url.startswith("/data/") and not url.startswith("//")):
         return None
@@ -101,7 +102,8 @@ class ImageSample:
                 try:
                     data = self._bytes(url, client)
                 except _FaultError as error:
-                    yield Finding(error.code, task, f"{shown(url)}: {error}", file, error.remedy)
+                    remedy = error.remedy or (_WEB if _on_the_web(url) else "")
+                    yield Finding(error.code, task, f"{shown(url)}: {error}", file, remedy)
                     continue
                 if data is None:
                     unchecked.append(url)
@@ -176,7 +178,8 @@ def _read(root: Path, relative: str) -> bytes:
     except PageError as error:
         raise _FaultError(Code.IMAGE_OUTSIDE, error.message) from error
     except OSError as error:
-        raise _FaultError(Code.IMAGE_MISSING, error.strerror or str(error)) from error
+        remedy = "make it readable to you and to the server"
+        raise _FaultError(Code.IMAGE_MISSING, error.strerror or str(error), remedy) from error
 
 
 def _fetched(url: str, client: httpx2.Client) -> bytes:
