@@ -33,6 +33,12 @@ Then choose a status. evidence: everything needed is marked. no_evidence: the pa
 unanswerable: the question has no answer here. wrong_answer: the given answer is wrong.
 """
 
+STREAM = (
+    "annotators begin with 'Label All Tasks'; in the task list they would see, and change, what somebody else drew, "
+    "and they could not skip"
+)
+"""How annotators get their tasks without seeing each other's work."""
+
 _LABEL_HOTKEYS = "12"
 _CHOICE_HOTKEYS = "6789"
 _BY_COLOURS = ("#2ca02c", "#9467bd", "#ff7f0e", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf")

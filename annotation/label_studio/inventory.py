@@ -104,7 +104,7 @@ def iter_tasks(server: Server, project_id: int, after: int = 0) -> Iterator[dict
     Every page is asked for by id, not by number, so that tasks that come or go meanwhile move none past us. Pages get
     smaller where tasks are large: those with whole images in them are megabytes each.
     """
-    size = 100
+    size = _PAGE_TASKS[0]
     while True:
         above = {"filter": "filter:tasks:id", "operator": "greater", "type": "Number", "value": after}
         query = {"filters": {"conjunction": "and", "items": [above]}, "ordering": ["tasks:id"]}

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from annotation.label_studio.checks import check_tasks
 from annotation.label_studio.images_choice import choose_images
-from annotation.label_studio.interface import config_xml
+from annotation.label_studio.interface import STREAM, config_xml
 from annotation.label_studio.inventory import read_inventory
 from annotation.label_studio.ledger import Ledger, project_folder
 from annotation.label_studio.page_images import PageImages
@@ -74,6 +74,8 @@ def push(
     changed = [] if made else set_up(server, found, settings, foreign_tasks=len(inventory.foreign))
     if changed:
         result.notes.append(f"changed in the project: {', '.join(changed)}")
+    if (settings.overlap or found["maximum_annotations"]) > 1:
+        result.notes.append(f"several annotators a task: {STREAM}")
     chosen = choose_images(server, found["id"], ws, options.images)
     result.images = chosen.mode
     result.notes += [chosen.why] if chosen.why else []

@@ -52,6 +52,7 @@ class Synchroniser:
         self._new: list[Task] = []
         self._new_bytes = 0
         self._changed: list[tuple[Task, HeldTask]] = []
+        self._changed_bytes = 0
 
     def take(self, item: Task | Problem) -> None:
         """Take up one task, or what is wrong with one."""
@@ -68,7 +69,8 @@ class Synchroniser:
             self.outcome.counts["unchanged"] += 1
         else:
             self._changed.append((item, held))
-        if len(self._changed) >= self.options.chunk_tasks:
+            self._changed_bytes += len(json.dumps(item.data))
+        if len(self._changed) >= self.options.chunk_tasks or self._changed_bytes >= self.options.chunk_bytes:
             self._send_changed()
 
     def _take_new(self, task: Task) -> None:
@@ -130,7 +132,7 @@ class Synchroniser:
         return good
 
     def _send_changed(self) -> None:
-        changed, self._changed = self._changed, []
+        changed, self._changed, self._changed_bytes = self._changed, [], 0
         ready = {task.pinpoint_id: task for task in self._uploaded([task for task, _ in changed])}
         pairs = [(ready[task.pinpoint_id], held) for task, held in changed if task.pinpoint_id in ready]
         differences = [(task, held, *self._difference(task, held)) for task, held in pairs]

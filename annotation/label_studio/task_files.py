@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from annotation.label_studio.interface import INSTRUCTIONS, TASK_SCHEMA_VERSION
+from annotation.label_studio.interface import INSTRUCTIONS, STREAM, TASK_SCHEMA_VERSION
 from annotation.label_studio.tasks import Task
 from pinpoint_data.atomic import write_bytes, write_json, write_text
 from pinpoint_data.errors import Outcome, Problem, UsageError
@@ -169,7 +169,8 @@ def _readme(written: TaskFiles, how_images: str) -> str:
             f"Tasks with other predictions ({others}) open empty in the label stream: make a project for each."
         )
     steps += [
-        "To have several annotators a task: PATCH /api/projects/ID with maximum_annotations (there is no button).",
+        "To have several annotators a task: PATCH /api/projects/ID with maximum_annotations (there is no button); "
+        f"{STREAM}.",
         "When they are done, export as JSON (not JSON_MIN, CSV or COCO) and run: pinpoint label-studio import",
     ]
     lines = [f"{place}. {step}" for place, step in enumerate(steps, 1)]

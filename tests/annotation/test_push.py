@@ -55,6 +55,7 @@ def test_a_first_push_and_a_second(ws: Workspace, fake: FakeLabelStudio) -> None
     assert 'name="evidence"' in project["label_config"]
     assert result.url == f"{fake.url}/projects/{project['id']}/data"
     assert all(page.startswith("/data/upload/") for task in fake.tasks.values() for page in task["data"]["pages"])
+    assert any("Label All Tasks" in line for line in result.notes)
     posts = fake.taken("POST", "/import")
     assert counts(run(ws, fake)) == {"unchanged": 6}
     assert fake.taken("POST", "/import") == posts and fake.taken("PATCH", "/") == 1  # the model version, once

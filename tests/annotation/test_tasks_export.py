@@ -65,6 +65,7 @@ def test_export_writes_everything_an_import_needs(ws: Workspace, tmp_path: Path)
     data = (out / entry["name"]).read_bytes()
     assert (entry["tasks"], entry["bytes"], entry["sha256"]) == (9, len(data), hashlib.sha256(data).hexdigest())
     readme = (out / "README.txt").read_text()
+    assert "Label All Tasks" in readme
     said = ("LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true", f"DOCUMENT_ROOT={out}", str(out / "pages"), PRELABEL)
     assert all(text in readme for text in said)
     assert run("preflight", out).exit_code == 0
