@@ -81,7 +81,7 @@ class Region(NamedTuple):
     origin: str
     raw: str
 
-    def row(self, common: Mapping[str, Any]) -> dict[str, Any]:
+    def row(self, common: dict[str, Any]) -> dict[str, Any]:
         """The row of `annotations`."""
         x0, y0, x1, y1 = self.xyxy
         return common | {

@@ -174,7 +174,8 @@ class _Repeated:
     """
 
     def __init__(self) -> None:
-        self._text, self._value = "", None
+        self._text = ""
+        self._value: dict[str, Any] = {}
 
     def __call__(self, text: str, at: int) -> Parsed:
         # The text of an object says where it ends.
@@ -191,6 +192,6 @@ _RESULT = _list_of(_entry)
 
 def _of_task() -> dict[str, Decoder]:
     """The decoders for the members of one task."""
-    members = {"result": _RESULT, "prediction": _Repeated()}
+    members: dict[str, Decoder] = {"result": _RESULT, "prediction": _Repeated()}
     annotations = _list_of(lambda text, at: _object(text, at, Annotation(), members))
     return {"annotations": annotations, "drafts": annotations}
