@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from annotation.judgements import DONE
+from annotation.label_studio.interface import STREAM
 from pinpoint_data.errors import Outcome
 
 REMEDIES = {
@@ -16,6 +17,8 @@ REMEDIES = {
     "bad-label": "give the box one of the labels in Label Studio",
     "bad-prelabel": "push the question again",
     "bad-status": "choose one status in Label Studio",
+    "changed-by-other": f"it counts as its annotator's; look at it, and for independent work see that {STREAM}",
+    "copied-annotation": f"it counts as its annotator's; for independent work see that {STREAM}",
     "draft-over-submission": "the submitted state is imported; pressing Update in Label Studio makes the draft hold",
     "drafts-as-ids": "export by the project page or `pinpoint label-studio pull`, or a snapshot with whole drafts",
     "foreign-task": "import the export of a project that `pinpoint label-studio` made",

@@ -56,16 +56,15 @@ def import_tasks(
     names = names or Names()
     folder = workspace.path / "files" / "label-studio" / slug
     outcome = ImportOutcome()
-    with (
-        merging(workspace, f"{PART}{slug}", names) as merge,
-        left_out_file(folder / "left_out.jsonl") as left_out,
-    ):
-        importer = _Importer(Catalog(workspace), merge, left_out, names, outcome, file)
-        for displaced in merge.displaced:
-            importer.leave_out_rows(*displaced)
-        for item in tasks:
-            importer.take(item)
-        importer.report_unseen(present)
+    with merging(workspace, f"{PART}{slug}", names) as merge:
+        with left_out_file(folder / "left_out.jsonl") as left_out:
+            importer = _Importer(Catalog(workspace), merge, left_out, names, outcome, file)
+            for displaced in merge.displaced:
+                importer.leave_out_rows(*displaced)
+            for item in tasks:
+                importer.take(item)
+            importer.report_unseen(present)
+        # Rows whose place another annotation takes are kept in the file before they go.
         merge.write()
     outcome.decisions = store_reviews(workspace, folder, importer.reviews)
     if (folder / "left_out.jsonl").exists():
@@ -142,6 +141,7 @@ class _Importer:
                 self.merge.see((view.question_id, work.annotator))
             elif work:
                 works.append(work)
+        self._report_strangers(view, works)
         used = [self._take(view, work) for work in self._newest(view, works)]
         if not any(used):
             raise RecordError("nothing-usable", "none of its annotations can be used")
@@ -164,6 +164,19 @@ class _Importer:
         self._report(code, f"task {view.task_id}", message)
         self.left_out.add(code, message, _where(view, None), record)
         return None
+
+    def _report_strangers(self, view: TaskView, works: list[_Work]) -> None:
+        """Name annotations that are not their annotator's alone: the task list opens, and copies, others' work."""
+        authors = {work.stamp.annotation_id: work.annotator for work in works if work.stamp.submitted}
+        for work in works:
+            editor, source = self.names.key(work.record.get("updated_by")), work.record.get("parent_annotation")
+            record = f"task {view.task_id}, {work.stamp.name}"
+            if work.stamp.submitted and editor.isdecimal() and work.user.isdecimal() and editor != work.user:
+                message = f"of {work.annotator} was changed last by {self.names.name(editor)}"
+                self._report("changed-by-other", record, message)
+            if type(source) is int and authors.get(source, work.annotator) != work.annotator:
+                message = f"of {work.annotator} began as a copy of annotation {source} of {authors[source]}"
+                self._report("copied-annotation", record, message)
 
     def _newest(self, view: TaskView, works: list[_Work]) -> list[_Work]:
         """The annotation of each annotator that holds; the others are left out."""
@@ -218,9 +231,6 @@ class _Importer:
         for region in reading.regions:
             counts[region.origin] += 1
         counts["deleted pre-annotations"] += len(reading.deleted)
-        editor = work.record.get("updated_by")
-        if type(editor) is int and str(editor) != work.user and work.stamp.submitted:
-            counts["changed by somebody else"] += 1
         self.outcome.annotators.setdefault(work.annotator, Counter())[status] += 1
 
     def _take_review(self, view: TaskView, work: _Work) -> bool:

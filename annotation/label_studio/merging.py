@@ -80,9 +80,9 @@ class _Held:
 def _utc(time: Any) -> str:
     try:
         found = datetime.fromisoformat(time)
-    except (TypeError, ValueError):
+        return found.astimezone(UTC).isoformat(timespec="microseconds") if found.tzinfo else found.isoformat()
+    except (TypeError, ValueError, OverflowError):  # the first and the last day there is are another one in UTC
         return ""
-    return found.astimezone(UTC).isoformat(timespec="microseconds") if found.tzinfo else found.isoformat()
 
 
 @contextmanager

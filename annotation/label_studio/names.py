@@ -103,11 +103,13 @@ def read_names(path: Path) -> dict[str, str]:
 
 
 def _check(who: str, name: str, path: Path) -> None:
-    if not name or not name.isprintable() or name.startswith((GOLD, PROPOSAL)):
+    # The default name of one user must not become another's.
+    taken = name.startswith(PREFIX) and name != PREFIX + who
+    if not name or not name.isprintable() or name.startswith((GOLD, PROPOSAL)) or taken:
         raise UsageError(
             f"the name {name!r} of {who!r} cannot be used",
             file=path,
-            remedy=f"a name is printable text that does not begin with {GOLD} or {PROPOSAL}",
+            remedy=f"a name is printable text that does not begin with {GOLD}, {PROPOSAL} or {PREFIX}",
         )
 
 
@@ -120,7 +122,12 @@ def _json_names(text: str, path: Path) -> list[tuple[int, tuple[str, str]]]:
         raise UsageError("must be an object of names", file=path, remedy=_EXAMPLE)
     names = [name.strip() for name in found.values()]
     # An id and an address of one person may stand side by side: they have one name and count as one line.
-    return [(names.index(name), (who.strip(), name)) for who, name in zip(found, names, strict=True)]
+    first: dict[tuple[str, bool], int] = {}
+    pairs = []
+    for place, (who, name) in enumerate(zip(found, names, strict=True)):
+        again = first.setdefault((name, "@" in who), place) != place
+        pairs.append((place if again else names.index(name), (who.strip(), name)))
+    return pairs
 
 
 def _csv_names(text: str, path: Path) -> list[tuple[int, tuple[str, str]]]:

@@ -16,6 +16,7 @@ from annotation.label_studio.commands.import_file import import_file
 from annotation.label_studio.import_outcome import ImportOutcome
 from annotation.label_studio.importing import import_tasks
 from annotation.label_studio.ledger import project_folder
+from annotation.label_studio.merging import Merge
 from annotation.label_studio.names import Names
 from pinpoint_data.errors import UsageError, WorkspaceError
 from pinpoint_data.workspace import Workspace
@@ -332,6 +333,27 @@ def test_two_tasks_of_one_question(ws: Workspace) -> None:
     assert left_out(ws)
 
 
+def test_work_that_is_not_of_its_annotator_alone_is_named(ws: Workspace) -> None:
+    task = build.tasks(ws)["s/q0"]
+    by_two = [
+        submitted(1, [*prefill(task), status()], user=4, updated_by=5),
+        submitted(2, [*prefill(task), status()], user=5, parent_annotation=1),
+        submitted(3, [status()], user={"id": 6, "email": "c@x.de"}, updated_by={"id": 4, "email": "a@x.de"}),
+        submitted(4, [status()], user=7, parent_annotation=4),
+        submitted(5, [status()], user=8, updated_by=None),
+    ]
+    outcome = run(ws, exported(task, 1, by_two))
+    assert outcome.refused == Counter({"changed-by-other": 2, "copied-annotation": 1})
+    said = [problem.message for problem in outcome.problems]
+    assert said == [
+        "of label-studio:4 was changed last by label-studio:5",
+        "of label-studio:5 began as a copy of annotation 1 of label-studio:4",
+        "of label-studio:6 was changed last by label-studio:4",
+    ]
+    # They count all the same: whose hand drew which box nobody can tell.
+    assert {row["annotator"] for row in verdicts(ws)} == {f"label-studio:{user}" for user in (4, 5, 6, 7, 8)}
+
+
 def test_whole_people_of_a_snapshot_stay_ids(ws: Workspace) -> None:
     task = build.tasks(ws)["s/q0"]
     person = {"id": 4, "email": "a1@example.com", "first_name": "Anna"}
@@ -452,6 +474,34 @@ def test_newer_replaces_older_and_never_the_other_way(ws: Workspace) -> None:
     outcome = run(ws, old)
     assert [row["status"] for row in verdicts(ws)] == ["no_evidence"]
     assert outcome.counts["older than the workspace"] == 1 and outcome.tasks["imported"] == 1
+
+
+def test_a_kill_before_the_rows_are_written_loses_none(ws: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = build.tasks(ws)["s/q0"]
+    old = exported(task, 1, [submitted(1, [status("evidence")])])
+    new = exported(task, 1, [submitted(2, [status("no_evidence")], updated_at=LATER)])
+    run(ws, old)
+    before = build.rows(ws)
+
+    def killed(merge: Merge) -> None:
+        # What goes from the table is in the file by now.
+        assert [entry["code"] for entry in left_out(ws)] == ["superseded"]
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Merge, "write", killed)
+        run(ws, new)
+    assert build.rows(ws) == before
+    run(ws, new)
+    assert [row["status"] for row in verdicts(ws)] == ["no_evidence"] and len(left_out(ws)) == 1
+
+
+@pytest.mark.parametrize("when", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00", "tomorrow", 7])
+def test_times_that_are_none(ws: Workspace, when: object) -> None:
+    task = build.tasks(ws)["s/q0"]
+    assert run(ws, exported(task, 1, [submitted(1, [status()], updated_at=when)])).tasks["imported"] == 1
+    assert not run(ws, exported(task, 1, [submitted(1, [status("no_evidence")])])).refused
+    assert [row["status"] for row in verdicts(ws)] == ["no_evidence"]
 
 
 def test_a_submission_replaces_its_draft_without_a_word(ws: Workspace) -> None:

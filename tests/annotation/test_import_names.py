@@ -23,6 +23,7 @@ def saved(path: Path, text: str) -> Path:
         ("\ufeffname,email\nAnna,a@x.de\n", {"a@x.de": "Anna"}),
         ('{"4": "Anna", "a@x.de": "Anna"}', {"4": "Anna", "a@x.de": "Anna"}),
         ("id,name\n", {}),
+        ("id,name\n4,label-studio:4\n", {"4": "label-studio:4"}),
     ],
 )
 def test_files_of_names(tmp_path: Path, text: str, names: dict[str, str]) -> None:
@@ -40,6 +41,9 @@ def test_files_of_names(tmp_path: Path, text: str, names: dict[str, str]) -> Non
         "id,name\n4,a\x07b\n",
         "id,name\n4,Anna\n5,Anna\n",
         "id,name\n4,Anna\n4,Ben\n",
+        '{"4": "Anna", "5": "Anna"}',
+        '{"4": "Anna", "a@x.de": "Anna", "b@x.de": "Anna"}',
+        "id,name\n4,label-studio:5\n",
         "{",
         '{"4": 5}',
         "[1]",
