@@ -78,7 +78,7 @@ def evaluate(
         if source in (None, row["source"]) and (documents is None or row["doc_id"] in documents)
     }
     found: dict[str, list[tuple[Judgement, Judgement]]] = defaultdict(list)
-    problems = {problem: None for problem in (*truth.problems, *theirs.problems)}
+    problems = dict.fromkeys((*truth.problems, *theirs.problems))
     for question_id, judgements in theirs.by_question.items():
         known = truth.by_question.get(question_id, [])
         if len(known) > 1:
@@ -189,12 +189,13 @@ def _summary_json(summary: Summary) -> dict[str, Any]:
 
 def to_text(evaluation: Evaluation) -> str:
     """A table of the scores, then the kinds of failure, with examples."""
-    head = f"{'':32}{'questions':>10}{'boxes':>8}{'gold':>8}  {'precision':17}{'recall':17}{'F1':17}"
-    lines = [evaluation.annotator, head + f"{'evidence recall':17}{'area precision':17}"]
+    wide = max(map(len, evaluation.summaries), default=0)
+    head = f"{'':{wide}}{'questions':>10}{'boxes':>8}{'gold':>8}  {'precision':17}{'recall':17}{'F1':17}"
+    lines = [evaluation.annotator, head + f"{'evidence recall':17}area precision"]
     for name, s in evaluation.summaries.items():
         intervals = (s.precision, s.recall, s.f1, s.evidence_recall, s.area_precision)
         figures = "".join(f"{_interval(found):17}" for found in intervals)
-        lines.append(f"{name[:31]:32}{s.questions:>10,}{s.found:>8,}{s.gold:>8,}  {figures}".rstrip())
+        lines.append(f"{name:{wide}}{s.questions:>10,}{s.found:>8,}{s.gold:>8,}  {figures}".rstrip())
     lines.append("what fails (questions, the first kind that fits):")
     for kind in Failure:
         ids = sorted(id_ for found in evaluation.failures.values() for id_ in found.get(kind, ()))

@@ -240,7 +240,7 @@ def take_pictures(report: Path, server: LabelStudio, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     stranger = "stranger@example.com"
     server.make_user(stranger)
-    with chromium_page(width=1400, height=1000, timeout_s=60) as (page, _):
+    with chromium_page(width=1400, height=1500, timeout_s=60) as (page, _):
         page.goto(f"{server.url}/user/login/")
         page.fill("input[name=email]", stranger)
         page.fill("input[name=password]", PASSWORD)
@@ -250,6 +250,7 @@ def take_pictures(report: Path, server: LabelStudio, out: Path) -> None:
         page.wait_for_selector("canvas")
         page.wait_for_timeout(3000)
         page.screenshot(path=out / "task.jpg", quality=80)
+        page.set_viewport_size({"width": 1400, "height": 1000})
         page.goto(report.resolve().as_uri())
         page.wait_for_timeout(1000)
         page.screenshot(path=out / "report.jpg", quality=80)
