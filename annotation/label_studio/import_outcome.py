@@ -29,6 +29,7 @@ REMEDIES = {
     "not-a-task": "export the project as JSON",
     "repeated-id": "look at the boxes in Label Studio",
     "review-undecided": "submit the review in Label Studio",
+    "stale-prelabel": "the boxes are right; which were accepted, moved or deleted is not known: pull before a push",
     "superseded": "the newest of an annotator's annotations of a question holds",
     "unknown-control": "it is kept in the raw JSON and not used; was the labelling interface changed?",
     "unknown-user": "name the user with --names, by e-mail address",

@@ -213,7 +213,17 @@ class _Importer:
                 code = "superseded" if work.stamp.submitted else "draft-over-submission"
                 self._leave_out(view, work, code, f"{held.name} of the same annotator holds")
             return True
+        began = None if work.skipped else _other_prelabel(view, work)
+        if began and self.merge.has(key, work.stamp):
+            # It was read while its task still held those boxes: what was accepted and moved is right there.
+            self.outcome.counts["kept of an earlier prelabel"] += 1
+            return True
         reading = Reading() if work.skipped else read_result(work.record.get("result"), view)
+        if began:
+            message = (
+                f"began with boxes of {began:.80}, its task holds those of {view.prelabel_annotator or 'nobody'} now"
+            )
+            reading.faults.append(Fault("stale-prelabel", message))
         status = "skipped" if work.skipped else reading.status if work.stamp.submitted else None
         if status is None and work.stamp.submitted and not any(f.code == "bad-status" for f in reading.faults):
             reading.faults.append(Fault("no-status", "was submitted without a status"))
@@ -283,6 +293,13 @@ class _Importer:
 
     def _report(self, code: str, record: str, message: str, remedy: str | None = None) -> None:
         self.outcome.refuse(Problem(code, self.file, record, message, remedy or REMEDIES.get(code, "")))
+
+
+def _other_prelabel(view: TaskView, work: _Work) -> str | None:
+    """Whose boxes an annotation began with, where the task was given another annotator's since."""
+    prediction = work.record.get("prediction")
+    began = prediction.get("model_version") if isinstance(prediction, dict) else None
+    return began if isinstance(began, str) and began and began != view.prelabel_annotator else None
 
 
 def _where(view: TaskView, work: _Work | None) -> dict[str, Any]:

@@ -156,6 +156,14 @@ class Merge:
         held.seen = True
         return held.stamp
 
+    def has(self, key: Key, stamp: Stamp) -> bool:
+        """Whether this very state of an annotation is there already; it then counts as seen."""
+        held = self._held.get(key)
+        if held is None or held.stamp != stamp:
+            return False
+        held.seen = True
+        return True
+
     def see(self, key: Key) -> None:
         """Note that the import met this, though it cannot use it: it has not gone from the server."""
         if key in self._held:

@@ -18,10 +18,12 @@ from annotation.label_studio.importing import import_tasks
 from annotation.label_studio.ledger import project_folder
 from annotation.label_studio.merging import Merge
 from annotation.label_studio.names import Names
+from annotation.label_studio.tasks import Task, TaskOptions, build_tasks
 from pinpoint_data.errors import UsageError, WorkspaceError
 from pinpoint_data.workspace import Workspace
 from tests.annotation import export_build as build
 from tests.annotation.export_build import drawn, exported, prefill, status, submitted
+from tests.loaders.build import write
 
 Json = dict[str, Any]
 PART = "label-studio.p"
@@ -109,6 +111,26 @@ def test_deleted_pre_annotations_are_listed(ws: Workspace) -> None:
     assert raw["deleted"] == ["first"] and raw["prelabel_annotator"] == build.PROPOSAL
     assert [row["origin"] for row in regions(ws)] == ["accepted", "new"]
     assert outcome.counts["deleted pre-annotations"] == 1
+
+
+def test_boxes_that_were_replaced_under_an_annotation(ws: Workspace) -> None:
+    before = build.tasks(ws)["s/q0"]
+    work = submitted(1, [*prefill(before), status()], prediction={"model_version": build.PROPOSAL, "result": []})
+    other = [build.region_row("s/q0", "other", (70, 10, 80, 20)) | {"annotator": "proposal:lexical@2"}]
+    write(ws, "annotations", "s-train.proposal-two", other)
+    made = build_tasks(ws, TaskOptions(prelabel="proposal:lexical@2", questions=("s/q0",)), build.Addresses())
+    after = next(task for task in made if isinstance(task, Task))
+    # Not pulled before the push: the boxes are right, whether they were accepted is not known, and that is said.
+    outcome = run(ws, exported(after, 1, [work]))
+    assert outcome.refused == Counter({"stale-prelabel": 1}) and "lexical@1" in outcome.problems[0].message
+    assert box(regions(ws)[0]) == pytest.approx((10.1, 20.2, 50.3, 40.7))
+    # Pulled before: what was known then stays.
+    run(ws, exported(before, 1, [work | {"updated_at": LATER}]))
+    rows = build.rows(ws)
+    assert [row["origin"] for row in regions(ws)] == ["accepted", "accepted"]
+    outcome = run(ws, exported(after, 1, [work | {"updated_at": LATER}]))
+    assert build.rows(ws) == rows and not outcome.refused and accounted(outcome)
+    assert outcome.counts["kept of an earlier prelabel"] == 1
 
 
 def test_pieces_are_one_region_and_a_moved_piece_moves_it(ws: Workspace) -> None:
