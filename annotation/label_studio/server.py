@@ -30,6 +30,10 @@ _TIMEOUT = httpx2.Timeout(60.0, connect=10.0)
 _ACCESS_TOKEN_S = 240.0
 _MAX_ERROR_BYTES = 65_536
 _MAX_RETRY_AFTER_S = 60.0
+_UNREADABLE = (
+    "look into the server's log; one task that somebody imported with half a surrogate pair in its text makes all "
+    "lists and exports of the project fail until it is deleted"
+)
 _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
 
 
@@ -295,7 +299,9 @@ class Server:
 
     def _lost(self, method: str, path: str, reason: str, status: int | None = None) -> AnswerLostError:
         said = f"answers {status}" if status else "gives no answer"
-        return AnswerLostError(f"{said} to {method} {path}: {self._mask(reason)}", file=self.url, status=status)
+        message = f"{said} to {method} {path}: {self._mask(reason)}"
+        lists = method == "GET" and status == 500 and (path.startswith("/api/tasks") or path.endswith("/export"))
+        return AnswerLostError(message, file=self.url, status=status, remedy=_UNREADABLE if lists else None)
 
     def _mask(self, text: str) -> str:
         return masked(text, self._key.reveal(), self._access)

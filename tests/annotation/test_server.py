@@ -40,6 +40,13 @@ def test_a_get_is_given_up_at_last(fake: FakeLabelStudio, server: Server) -> Non
     assert fake.slept == list(WAITS_S)
 
 
+def test_a_project_that_a_broken_text_makes_unreadable(fake: FakeLabelStudio, server: Server) -> None:
+    fake.fault("GET", "/api/tasks/", "500-before", times=50)
+    with pytest.raises(AnswerLostError) as caught:
+        server.get_json("/api/tasks/", project=1)
+    assert "surrogate" in (caught.value.remedy or "")
+
+
 @pytest.mark.parametrize("kind", ["500-after", "502-after", "reset-after", "reset-before"])
 def test_a_post_is_never_repeated(fake: FakeLabelStudio, server: Server, kind: str) -> None:
     fake.fault("POST", "/api/projects/", kind)
