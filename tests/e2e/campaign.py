@@ -117,7 +117,9 @@ def push_and_kill(server: LabelStudio, arguments: Sequence[str], tasks: int) -> 
     """Start an upload and kill it once a third of the tasks is there; how many were there then."""
     environment = os.environ | {"LABEL_STUDIO_API_KEY": server.token}
     command = [sys.executable, "-P", "-m", "pinpoint_data", *arguments]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
         found = 0
         while process.poll() is None and found < tasks // 3:
             time.sleep(0.05)
@@ -172,8 +174,8 @@ def boxes_of(workspace: Workspace, truth: Mapping[str, Truth], names: Mapping[st
         yield name, 2 * totals["hits"] / max(1, totals["made"] + totals["known"])
 
 
-def run_campaign(out: Path, server: LabelStudio, tasks: int) -> Result:
-    """The whole campaign in the empty folder `out`."""
+def run_campaign(out: Path, server: LabelStudio, tasks: int, pictures: Path | None = None) -> Result:
+    """The whole campaign in the empty folder `out`; a task and the report are photographed into `pictures`."""
     from datasets import load_dataset
 
     seconds: dict[str, float] = {}
@@ -197,6 +199,9 @@ def run_campaign(out: Path, server: LabelStudio, tasks: int) -> Result:
     assert project is not None
     sent = all_tasks(server, project, server.token)
     counts = Counter(task["data"]["pinpoint_id"] for task in sent)
+    if pictures is not None:
+        pictures.mkdir(parents=True, exist_ok=True)
+        picture_of_task(server, sent, pictures)
     names = annotate(server, [json.loads(json.dumps(t)) for t in with_predictions(server, sent)], truth)
     lap("three people annotate")
     pull = ("label-studio", "pull", folder, *where, "--json")
@@ -208,6 +213,8 @@ def run_campaign(out: Path, server: LabelStudio, tasks: int) -> Result:
     pinpoint("validate", folder, ok=(0, 1))
     pinpoint("report", folder, out / "report.html")
     lap("agreement, adjudication, report")
+    if pictures is not None:
+        picture_of_report(out / "report.html", pictures)
     pinpoint("publish", folder, out / "dataset", ok=(0, 1))
     published = 0
     for layout in LAYOUTS:
@@ -235,22 +242,31 @@ def with_predictions(server: LabelStudio, tasks: Sequence[dict[str, Any]]) -> It
             yield client.get(f"/api/tasks/{task['id']}/", follow_redirects=True).raise_for_status().json()
 
 
-def take_pictures(report: Path, server: LabelStudio, out: Path) -> None:
-    """`task.jpg`, a task that nobody has touched, and `report.jpg`."""
-    out.mkdir(parents=True, exist_ok=True)
-    stranger = "stranger@example.com"
-    server.make_user(stranger)
-    with chromium_page(width=1400, height=1500, timeout_s=60) as (page, _):
+def picture_of_task(server: LabelStudio, tasks: Sequence[dict[str, Any]], out: Path) -> None:
+    """`task.jpg`: a task that nobody has touched, whose boxes stand in the upper half of its first page."""
+
+    def well_placed(task: dict[str, Any]) -> bool:
+        regions = list((task["data"]["prelabel"] or {"regions": {}})["regions"].values())
+        middle = task["data"]["items"][0]["height"] / 2
+        seen = [r for r in regions if r["item_index"] == 0 and r["xyxy"][3] < middle]
+        return len(seen) == len(regions) > 1
+
+    chosen = next(filter(well_placed, tasks), tasks[0])
+    with chromium_page(width=1400, height=1100, timeout_s=60) as (page, _):
         page.goto(f"{server.url}/user/login/")
-        page.fill("input[name=email]", stranger)
+        page.fill("input[name=email]", server.email)
         page.fill("input[name=password]", PASSWORD)
         page.keyboard.press("Enter")
         page.wait_for_url(lambda url: "login" not in url)
-        page.goto(f"{server.url}/projects/{project_id(server)}/data?labeling=1")
+        page.goto(f"{server.url}/projects/{project_id(server)}/data?task={chosen['id']}")
         page.wait_for_selector("canvas")
         page.wait_for_timeout(3000)
         page.screenshot(path=out / "task.jpg", quality=80)
-        page.set_viewport_size({"width": 1400, "height": 1000})
+
+
+def picture_of_report(report: Path, out: Path) -> None:
+    """`report.jpg`: how the report begins."""
+    with chromium_page(width=1400, height=1000) as (page, _):
         page.goto(report.resolve().as_uri())
         page.wait_for_timeout(1000)
         page.screenshot(path=out / "report.jpg", quality=80)
@@ -267,9 +283,7 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True)
     with running_label_studio(options.out / "label-studio") as server:
-        result = run_campaign(options.out, server, options.tasks)
-        if options.pictures:
-            take_pictures(options.out / "report.html", server, options.pictures)
+        result = run_campaign(options.out, server, options.tasks, options.pictures)
     sys.stdout.write(json.dumps(vars(result), indent=2) + "\n")
 
 
