@@ -27,8 +27,8 @@ What `pinpoint validate` looks for. Codes are stable: a code keeps its meaning f
 Errors and warnings make the exit code 1, info does not. This table is the output of `pinpoint validate --list-codes`.
 
 `pinpoint validate WS --fix` mends what is safe without a look at the page: it clips boxes of which at least three
-quarters lie on the page (`box-outside-page`), and drops boxes that stand twice (`box-repeated`). It prints each change
-and makes a revision in `WS/files/revisions/<number>`: the parts as they were (`<table>/<part>.parquet`), one line a
+quarters lie on the page (`box-outside-page`), and drops boxes that stand twice in one part (`box-repeated`). It prints
+each change and makes a revision in `WS/files/revisions/<number>`: the parts as they were (`<table>/<part>.parquet`), one line a
 changed row (`changes.jsonl`), and the hashes of the parts before and after (`revision.json`). `raw` and verdicts stay.
 `--undo-fix` puts the last revision's parts back, byte for byte; a part that was written anew since is refused.
 
