@@ -34,9 +34,10 @@ def _fresh_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "hf-cache", raising=False)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests that need the real server go to one pytest-xdist worker, so that it is started once."""
-    for item in items:
-        if "label_studio" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("label-studio"))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """All tests that need the real server go to one pytest-xdist worker, so that it is started once.
+
+    Not pytest_collection_modifyitems: pytest-xdist reads the groups in that hook, before this file has its turn.
+    """
+    if "label_studio" in getattr(item, "fixturenames", ()):
+        item.add_marker(pytest.mark.xdist_group("label-studio"))
