@@ -193,6 +193,21 @@ def test_any_annotator_can_be_scored_over_the_questions_they_finished(ws: Worksp
         call(evaluate_proposals, ws.path, "--annotator", "ann")
 
 
+@pytest.mark.parametrize("annotator", ["gold:bills", "ann"])
+def test_boxes_on_pages_that_the_question_does_not_have_are_named_and_not_scored(ws: Workspace, annotator: str) -> None:
+    write(ws, "annotations", "label-studio.x", regions("bills/date", [ANSWER], annotator="ann"))
+    part = "bills-train.gold" if annotator.startswith("gold") else "label-studio.x"
+    rows = ws.read("annotations", [part]).to_pylist()
+    stray = next(row for row in rows if row["question_id"] == "bills/date" and row["region_id"])
+    write(ws, "annotations", part, [stray | {"region_id": "stray", "page_index": 7}, *rows])
+    result = call(evaluate_proposals, ws.path, "--annotator", "ann", "--json")
+    found = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert [p.split(":")[0] for p in found["problems"]] == ["page-index-out-of-range"]
+    scores = found["evaluations"][0]["scores"]["all"]
+    assert (scores["found"], scores["gold"]) == (1, 1)
+
+
 def test_an_evaluation_that_leaves_boxes_out_says_so_by_its_exit_code(ws: Workspace) -> None:
     write(ws, "annotations", "label-studio.x", regions("bills/date", [ANSWER, (9.0, 9.0, 9.0, 9.0)], annotator="ann"))
     result = call(evaluate_proposals, ws.path, "--annotator", "ann")
