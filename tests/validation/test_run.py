@@ -28,8 +28,9 @@ Errors and warnings make the exit code 1, info does not. This table is the outpu
 
 `pinpoint validate WS --fix` mends what is safe without a look at the page: it clips boxes of which at least three
 quarters lie on the page (`box-outside-page`), and drops boxes that stand twice in one part (`box-repeated`). It prints
-each change and makes a revision in `WS/files/revisions/<number>`: the parts as they were (`<table>/<part>.parquet`), one line a
-changed row (`changes.jsonl`), and the hashes of the parts before and after (`revision.json`). `raw` and verdicts stay.
+each change and makes a revision in `WS/files/revisions/<number>`: the parts as they were (`<table>/<part>.parquet`),
+one line a changed row (`changes.jsonl`), and the hashes of the parts before and after (`revision.json`). `raw` and
+verdicts stay.
 `--undo-fix` puts the last revision's parts back, byte for byte; a part that was written anew since is refused.
 
 """
