@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.annotation.server import label_studio
 
@@ -14,6 +15,10 @@ __all__ = ["label_studio"]
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+# The first text that Hypothesis draws in a fresh checkout waits seconds for its table of all characters.
+settings.register_profile("pinpoint", suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("pinpoint")
 
 REPO = Path(__file__).resolve().parent.parent
 

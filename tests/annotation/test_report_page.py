@@ -209,12 +209,13 @@ class TestDetail:
         assert cards.count() == 2
         cards.nth(1).click()
         until(page, "location.hash.length > 3")
-        assert page.locator("#detail .id").text_content() == listed(page)[1]
+        until(page, f"document.querySelector('#detail .id')?.textContent === {listed(page)[1]!r}")
 
 
 class TestHostileText:
     def test_it_is_shown_as_text(self, page):
         page.locator("#list a", has=page.get_by_text("toy/hostile", exact=True)).click()
+        until(page, "document.querySelector('#detail .id')?.textContent === 'toy/hostile'")
         detail = page.locator("#detail").text_content()
         assert HOSTILE[0] in detail and HOSTILE[1] in detail
         assert "\\u202e txet \\u200f" in detail
