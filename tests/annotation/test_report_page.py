@@ -135,9 +135,8 @@ class TestFilters:
 class TestDetail:
     def open(self, page: Any, name: str) -> Any:
         page.locator("#list a", has=page.get_by_text(f"toy/{name}", exact=True)).click()
-        detail = page.locator("#detail")
-        assert detail.locator(".id").text_content() == f"toy/{name}"
-        return detail
+        until(page, f"document.querySelector('#detail .id')?.textContent === 'toy/{name}'")
+        return page.locator("#detail")
 
     def test_boxes_are_drawn_where_they_belong(self, page):
         detail = self.open(page, "status")
