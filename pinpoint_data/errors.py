@@ -16,6 +16,7 @@ an `Outcome`, while the rest goes on.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -139,6 +140,13 @@ class Outcome:
         self.refused[problem.code] += 1
         if len(self.problems) < self.keep:
             self.problems.append(problem)
+
+    def merge(self, found: Mapping[str, Any]) -> None:
+        """Add what another outcome's `to_json` says, as a finished chunk or part keeps it."""
+        self.counts.update(found["counts"])
+        self.refused.update(found["refused"])
+        room = self.keep - len(self.problems)
+        self.problems += [Problem(**problem) for problem in found["problems"][:room]]
 
     @property
     def exit_code(self) -> int:

@@ -192,6 +192,22 @@ class Workspace:
         schema_of(table)
         return sorted(p.stem for p in (self.path / table).glob("[a-z0-9]*.parquet"))
 
+    def parts_of(self, table: str, source: str | None = None) -> list[str]:
+        """Names of the parts of `pages` or `questions` that hold rows of a source; all parts for None.
+
+        Raises:
+            UsageError: The workspace does not know the source, or there is no such part.
+        """
+        parts = self.parts(table)
+        if source is not None:
+            if source not in self.sources:
+                known = ", ".join(sorted(self.sources)) or "none"
+                raise UsageError(f"knows no source {source!r} (it has: {known})", file=self.path)
+            parts = [part for part in parts if source in self.read(table, [part], ["source"])["source"].to_pylist()]
+        if not parts:
+            raise UsageError(f"has no {table}", file=self.path, remedy="ingest a source first")
+        return parts
+
     def count(self, table: str, parts: Iterable[str] | None = None) -> int:
         """Rows of a table, from the footers alone."""
         return sum(count_rows(table, self.part_path(table, part)) for part in self._chosen(table, parts))

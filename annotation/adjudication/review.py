@@ -83,11 +83,7 @@ def write_review(
     if mode == "local-files":
         images = local = LocalFiles(out / "pages", document_root or out)
         place["document_root"] = str(local.document_root)
-        how = (
-            f"Start the server with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and "
-            f"LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={local.document_root} ; then Settings, Cloud Storage, Add Source "
-            f"Storage, Local files, absolute path {local.folder} , and never press Sync."
-        )
+        how = local.setup
     options = review_options(workspace, TaskOptions(jobs=jobs))
     shown = shown_annotators(workspace, options.review) if options else ()
     tasks = build_review_tasks(workspace, TaskOptions(jobs=jobs), images)

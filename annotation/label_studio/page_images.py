@@ -62,6 +62,15 @@ class LocalFiles:
             )
         self._lock = threading.Lock()
 
+    @property
+    def setup(self) -> str:
+        """What somebody who imports task files by hand has to set on the server."""
+        return (
+            f"Start the server with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and "
+            f"LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={self.document_root} ; then Settings, Cloud Storage, Add Source "
+            f"Storage, Local files, absolute path {self.folder} , and never press Sync: it makes a task of every file."
+        )
+
     def url(self, part: PagePart) -> str:
         """The address of the part's file, which is written where there is none yet."""
         path = written(part, self.folder, self._lock)

@@ -82,24 +82,12 @@ def propose(
     chosen = settings or Settings()
     run = ProposalRun()
     with workspace.lock("pinpoint propose"), Workers(jobs) as workers:
-        parts = _parts(workspace, source)
+        parts = workspace.parts_of("questions", source)
         if not workspace.count("words"):
             raise UsageError("has no words", file=workspace.path, remedy="run `pinpoint words` first")
         for part in parts:
             _propose_part(workspace, part, chosen, workers, run, force=force)
     return run
-
-
-def _parts(workspace: Workspace, source: str | None) -> list[str]:
-    parts = workspace.parts("questions")
-    if source is not None:
-        if source not in workspace.sources:
-            known = ", ".join(sorted(workspace.sources)) or "none"
-            raise UsageError(f"knows no source {source!r} (it has: {known})", file=workspace.path)
-        parts = [p for p in parts if source in set(workspace.read("questions", [p], ["source"])["source"].to_pylist())]
-    if not parts:
-        raise UsageError("has no questions", file=workspace.path, remedy="ingest a source first")
-    return parts
 
 
 def _propose_part(
@@ -127,7 +115,7 @@ def _propose_part(
             advance(done)
     outcome = Outcome()
     for note in stage.notes():
-        _merge(outcome, json.loads(note["outcome"]))
+        outcome.merge(json.loads(note["outcome"]))
     notes = {"annotator": settings.annotator, "fingerprint": fingerprint, "settings": json.dumps(asdict(settings))}
     stage.finish(notes | {"outcome": json.dumps(outcome.to_json(), sort_keys=True)})
     _report(run, target, "made", outcome.to_json())
@@ -213,11 +201,4 @@ def _nothing() -> str:
 def _report(run: ProposalRun, part: str, state: str, found: Mapping[str, Any]) -> None:
     counts = found["counts"]
     run.parts.append(PartReport(part, state, counts.get("questions", 0), counts.get("boxes", 0)))
-    _merge(run.outcome, found)
-
-
-def _merge(total: Outcome, found: Mapping[str, Any]) -> None:
-    total.counts.update(found["counts"])
-    total.refused.update(found["refused"])
-    room = total.keep - len(total.problems)
-    total.problems += [Problem(**problem) for problem in found["problems"][:room]]
+    run.outcome.merge(found)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pinpoint_data.errors import Outcome, PinpointError, Problem, UsageError
+from pinpoint_data.errors import Outcome, PinpointError, Problem
 from pinpoint_data.progress import progress
 from pinpoint_data.words.base import WordEngine, usable_words
 from pinpoint_data.words.engines import make_engine
@@ -90,25 +90,9 @@ def take_words(
     run = WordsRun()
     with workspace.lock("pinpoint words"), ExitStack() as stack:
         workers = stack.enter_context(Workers(jobs))
-        for part in _parts(workspace, source):
+        for part in workspace.parts_of("pages", source):
             _take_part(workspace, part, chosen, workers, run, keep_others=keep_others)
     return run
-
-
-def _parts(workspace: Workspace, source: str | None) -> list[str]:
-    parts = workspace.parts("pages")
-    if source is not None:
-        if source not in workspace.sources:
-            known = ", ".join(sorted(workspace.sources)) or "none"
-            raise UsageError(f"knows no source {source!r} (it has: {known})", file=workspace.path)
-        parts = [part for part in parts if source in _sources(workspace, part)]
-    if not parts:
-        raise UsageError("has no pages", file=workspace.path, remedy="ingest a source first")
-    return parts
-
-
-def _sources(workspace: Workspace, part: str) -> set[str]:
-    return set(workspace.read("pages", [part], columns=["source"])["source"].to_pylist())
 
 
 def _take_part(
@@ -126,7 +110,7 @@ def _take_part(
         stamps = list(threads.map(lambda row: engine.stamp(roots[row["source"]], row), rows))
     fingerprint = _hash([WORDS_VERSION, dict(engine.settings()), pages, stamps])
     if known and known["fingerprint"] == fingerprint:
-        _merge(run.outcome, json.loads(known["outcome"]))
+        run.outcome.merge(json.loads(known["outcome"]))
         run.parts.append(PartReport(part, "unchanged", engine.name, workspace.count("words", [part])))
         return
     size = engine.chunk_pages
@@ -137,7 +121,7 @@ def _take_part(
             advance(done)
     outcome = Outcome()
     for note in stage.notes():
-        _merge(outcome, json.loads(note["outcome"]))
+        outcome.merge(json.loads(note["outcome"]))
     if others and others["pages"] == pages and outcome.counts["no-words"] == len(rows):
         stage.discard()
         _keep(workspace, part, others, pages, engine, run)
@@ -145,7 +129,7 @@ def _take_part(
     summary = json.dumps(outcome.to_json(), sort_keys=True)
     notes = {"engine": engine.name, "fingerprint": fingerprint, "pages": pages, "outcome": summary}
     words = stage.finish(notes)
-    _merge(run.outcome, outcome.to_json())
+    run.outcome.merge(outcome.to_json())
     run.parts.append(PartReport(part, "made", engine.name, words))
 
 
@@ -153,7 +137,7 @@ def _keep(
     workspace: Workspace, part: str, others: Mapping[str, str], pages: str, engine: WordEngine, run: WordsRun
 ) -> None:
     """Leave a part to the engine that made it, and say so."""
-    _merge(run.outcome, json.loads(others["outcome"]))
+    run.outcome.merge(json.loads(others["outcome"]))
     if others["pages"] != pages:
         run.outcome.refuse(_stale(part, others["engine"], engine.name))
     run.parts.append(PartReport(part, "kept", others["engine"], workspace.count("words", [part])))
@@ -212,10 +196,3 @@ def _known(workspace: Workspace, part: str) -> dict[str, str] | None:
 
 def _hash(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
-
-
-def _merge(total: Outcome, found: Mapping[str, Any]) -> None:
-    total.counts.update(found["counts"])
-    total.refused.update(found["refused"])
-    room = total.keep - len(total.problems)
-    total.problems += [Problem(**problem) for problem in found["problems"][:room]]

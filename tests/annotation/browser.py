@@ -66,6 +66,15 @@ class PageLog:
             self.requests.append(url)
 
 
+def sign_in(page: Any, url: str, email: str, password: str) -> None:
+    """Log in to a Label Studio by its form."""
+    page.goto(f"{url}/user/login/")
+    page.fill("input[name=email]", email)
+    page.fill("input[name=password]", password)
+    page.keyboard.press("Enter")
+    page.wait_for_url(lambda address: "login" not in address)
+
+
 @contextmanager
 def chromium() -> Iterator[Any]:
     """A running Chromium (a Playwright `Browser`); the test is skipped where there is none."""

@@ -25,7 +25,7 @@ from typing import Any
 import httpx2
 
 from pinpoint_data.workspace import Workspace
-from tests.annotation.browser import chromium_page
+from tests.annotation.browser import chromium_page, sign_in
 from tests.annotation.server import PASSWORD, LabelStudio, running_label_studio
 from tests.e2e.simulated_annotators import Habits, Truth, f1_at, work_on
 
@@ -253,11 +253,7 @@ def picture_of_task(server: LabelStudio, tasks: Sequence[dict[str, Any]], out: P
 
     chosen = next(filter(well_placed, tasks), tasks[0])
     with chromium_page(width=1400, height=1100, timeout_s=60) as (page, _):
-        page.goto(f"{server.url}/user/login/")
-        page.fill("input[name=email]", server.email)
-        page.fill("input[name=password]", PASSWORD)
-        page.keyboard.press("Enter")
-        page.wait_for_url(lambda url: "login" not in url)
+        sign_in(page, server.url, server.email, PASSWORD)
         page.goto(f"{server.url}/projects/{project_id(server)}/data?task={chosen['id']}")
         page.wait_for_selector("canvas")
         page.wait_for_timeout(3000)

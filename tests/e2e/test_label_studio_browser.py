@@ -16,7 +16,7 @@ from PIL import Image
 
 from pinpoint_data.draw import ROLE_COLOURS
 from pinpoint_data.workspace import Workspace
-from tests.annotation.browser import chromium, chromium_page
+from tests.annotation.browser import chromium, chromium_page, sign_in
 from tests.annotation.server import PASSWORD, LabelStudio
 from tests.e2e.campaign import pinpoint
 
@@ -61,11 +61,7 @@ def campaign(label_studio: LabelStudio, tmp_path_factory: pytest.TempPathFactory
 
 
 def open_task(page: Any, server: LabelStudio, task: dict[str, Any]) -> None:
-    page.goto(f"{server.url}/user/login/")
-    page.fill("input[name=email]", server.email)
-    page.fill("input[name=password]", PASSWORD)
-    page.keyboard.press("Enter")
-    page.wait_for_url(lambda url: "login" not in url)
+    sign_in(page, server.url, server.email, PASSWORD)
     page.goto(f"{server.url}/projects/{task['project']}/data?task={task['id']}")
     page.wait_for_selector("canvas")
     settled(page)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from annotation.label_studio.commands.options import question_options
 from pinpoint_data.console import emit, jobs_option, json_option, workspace_argument
 
 if TYPE_CHECKING:
@@ -18,12 +19,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.command()
 @workspace_argument
 @click.argument("out", type=_FOLDER)
-@click.option("--prelabel", metavar="ANNOTATOR", help="Draw these boxes already, e.g. 'proposal:*' or gold:funsd.")
-@click.option("--review", metavar="ANNOTATOR", multiple=True, help="Make review tasks that show these boxes.")
-@click.option("--source", "sources", metavar="NAME", multiple=True, help="Only this source; may be repeated.")
-@click.option("--split", "splits", metavar="NAME", multiple=True, help="Only this split; may be repeated.")
-@click.option("--question", "questions", metavar="ID", multiple=True, help="Only this question; may be repeated.")
-@click.option("--undone", is_flag=True, help="Only questions that nobody has finished.")
+@question_options
 @click.option(
     "--images",
     type=click.Choice(["local-files", "url-template", "data-uri"]),
@@ -115,12 +111,4 @@ def _images(
         return DataUris(), {}, "The page images are inside the tasks; there is nothing to set."
     root = document_root or (pages_folder.parent if pages_folder else out)
     local = LocalFiles(pages_folder or out / "pages", root)
-    return (
-        local,
-        {"document_root": str(local.document_root)},
-        (
-            f"Start the server with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and "
-            f"LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={local.document_root} ; then Settings, Cloud Storage, Add Source "
-            f"Storage, Local files, absolute path {local.folder} , and never press Sync: it makes a task of every file."
-        ),
-    )
+    return local, {"document_root": str(local.document_root)}, local.setup

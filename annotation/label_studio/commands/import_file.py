@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from annotation.label_studio.commands.options import names_option
 from pinpoint_data.console import emit, json_option, workspace_argument
 
 
@@ -13,13 +14,7 @@ from pinpoint_data.console import emit, json_option, workspace_argument
 @workspace_argument
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--project", metavar="TITLE", help="Name of the project; by default that of the file's first task.")
-@click.option(
-    "--names",
-    "names_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="What annotators are called: CSV with id, email and name, or JSON by id or e-mail address.",
-)
+@names_option
 @json_option
 @click.pass_context
 def import_file(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from annotation.label_studio.commands.options import names_option
 from annotation.label_studio.connect import connect, server_options
 from pinpoint_data.console import emit, json_option, workspace_argument
 
@@ -14,13 +15,7 @@ from pinpoint_data.console import emit, json_option, workspace_argument
 @workspace_argument
 @server_options
 @click.option("--full", is_flag=True, help="Take every task again, and report those deleted on the server.")
-@click.option(
-    "--names",
-    "names_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="What annotators are called: CSV with id, email and name, or JSON by id or e-mail address.",
-)
+@names_option
 @json_option
 @click.pass_context
 def pull(

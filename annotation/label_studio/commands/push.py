@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from annotation.label_studio.commands.options import question_options
 from annotation.label_studio.connect import connect, server_options
 from pinpoint_data.console import emit, jobs_option, json_option, workspace_argument
 
@@ -15,13 +16,8 @@ _IMAGES = ("auto", "local-files", "upload", "url-template", "data-uri")
 @click.command()
 @workspace_argument
 @server_options
-@click.option("--prelabel", metavar="ANNOTATOR", help="Draw these boxes already, e.g. 'proposal:*' or gold:funsd.")
-@click.option("--review", metavar="ANNOTATOR", multiple=True, help="Make review tasks that show these boxes.")
+@question_options
 @click.option("--conflicts", is_flag=True, help="Make review tasks of what `pinpoint adjudicate` could not decide.")
-@click.option("--source", "sources", metavar="NAME", multiple=True, help="Only this source; may be repeated.")
-@click.option("--split", "splits", metavar="NAME", multiple=True, help="Only this split; may be repeated.")
-@click.option("--question", "questions", metavar="ID", multiple=True, help="Only this question; may be repeated.")
-@click.option("--undone", is_flag=True, help="Only questions that nobody has finished.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N questions.")
 @click.option(
     "--overlap",
