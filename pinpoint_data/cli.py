@@ -32,9 +32,13 @@ SUMMARIES = {
     "publish": "Write a dataset folder that load_dataset opens without our code.",
     "join": "Attach your own page images to a published dataset, hashes checked.",
     "windows": "Add window labels for a token grid to a published dataset.",
+    "features": "Encode pages once for training: extract, info, verify, prune.",
     "train": "Train the aligner on a published dataset.",
+    "ablate": "Train and score variants of one recipe; print them as a table.",
     "evaluate": "Score a trained run beside random, density, BM25 and the oracle.",
     "select": "Show the regions of a page that a question needs.",
+    "answer": "Answer a question from the regions of a page that it needs.",
+    "flops": "Count the operations of selecting, refining and answering, part by part.",
 }
 
 

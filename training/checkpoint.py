@@ -82,12 +82,12 @@ class Run:
         Returns:
             One (w,) array a page.
         """
-        tokens = torch.from_numpy(self.backbone.encode_question(question)).unsqueeze(0)
+        tokens = torch.as_tensor(self.backbone.encode_question(question)).unsqueeze(0)
         encoded = self.aligner.encode_questions(tokens, torch.ones(tokens.shape[:2], dtype=torch.bool))
         scores = []
         for page, page_windows in zip(pages, windows, strict=True):
             if page not in self._encoded:
-                self._encoded[page] = self.aligner.encode_page(torch.from_numpy(page.tokens))
+                self._encoded[page] = self.aligner.encode_page(page.tensor())
             index = window_tokens(page_windows.rows_cols, page.grid.cols)
             found = self.aligner.score(self._encoded[page], index, encoded)[0]
             scores.append(found.numpy().astype(np.float64))

@@ -1,9 +1,11 @@
-"""Encoded pages kept in little memory between epochs."""
+"""Where training takes visual tokens from; and encoded pages kept in little memory between epochs."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +17,24 @@ from training.backbones.base import Backbone, FloatArray
 from training.pages import PageStore
 
 _HALF_MAX = float(np.finfo(np.float16).max)
+
+
+class PageTokens(Protocol):
+    """Visual tokens by page id: encoded when asked for (`PageCache`), or read from a feature cache on disk.
+
+    Attributes:
+        backbone: Whose tokens they are.
+    """
+
+    backbone: Backbone
+
+    def tokens(self, page_id: str) -> Tensor:
+        """Tokens (n, d_v) of a page, on the CPU, of any floating-point type."""
+        ...
+
+    def prefetch(self, page_ids: Sequence[str]) -> None:
+        """Say which pages are asked for next, so that they can be got ready meanwhile."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -62,6 +82,9 @@ class PageCache:
         self.used_bytes = 0
         self._kept: OrderedDict[str, _Packed] = OrderedDict()
 
+    def prefetch(self, page_ids: Sequence[str]) -> None:
+        """Nothing to do: a page is encoded when it is asked for."""
+
     def tokens(self, page_id: str) -> Tensor:
         """Tokens (n, d_v) float32 of a page.
 
@@ -77,7 +100,7 @@ class PageCache:
         return torch.from_numpy(packed.tokens())
 
     def _encode(self, page_id: str) -> _Packed:
-        tokens = self.backbone.encode_page(self.store.input(page_id)).tokens
+        tokens = self.backbone.encode_page(self.store.input(page_id)).tensor().float().numpy(force=True)
         if not np.isfinite(tokens).all():
             raise TrainingError(f"backbone {self.backbone.name!r} gave tokens that are not finite", record=page_id)
         packed = _Packed.of(tokens, self.backbone.shared_dim)

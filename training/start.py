@@ -9,7 +9,7 @@ from typing import Any
 from loaders.samples import load_samples
 from pinpoint_data.errors import TrainingError, UsageError
 from pinpoint_data.workspace import Workspace
-from training.backbones import OcrGrid, make_backbone
+from training.backbones import make_backbone
 from training.backbones.base import Backbone
 from training.checkpoint import STATE_FILE, read_run_config, refuse_overwriting, write_run_config
 from training.config import TrainConfig
@@ -78,8 +78,10 @@ def _read(
     dataset: Path, workspace: Path, config: TrainConfig, backbone: Backbone, sources: Sequence[str] | None
 ) -> tuple[TrainingData, Geometries, PageCache]:
     store = PageStore(Workspace.open(workspace))
-    if isinstance(backbone, OcrGrid) and not store.has_words:
-        raise TrainingError("has no words, which ocr-grid lives on", file=workspace, remedy="run pinpoint words")
+    if backbone.reads_words and not store.has_words:
+        raise TrainingError(
+            f"has no words, which {backbone.name} lives on", file=workspace, remedy="run pinpoint words"
+        )
     geometries = Geometries(backbone, config.windows.spec())
     examples, left_out = label_samples(load_samples(dataset, sources), geometries, config.labels.rule())
     _check_pages(examples, store)

@@ -36,6 +36,7 @@ class ToyBackbone:
     token_dim = KINDS
     question_dim = 2 * KINDS
     shared_dim = 0
+    reads_words = True
 
     def grid(self, width: int, height: int) -> TokenGrid:
         return even_grid(height // 10, width // 10, width, height, "toy")

@@ -2,9 +2,12 @@
 
 from training.backbones.base import (
     Backbone,
+    BatchedBackbone,
     EncodedPage,
     PageInput,
+    Tokens,
     backbone_names,
+    encode_pages,
     make_backbone,
     register_backbone,
 )
@@ -12,10 +15,13 @@ from training.backbones.ocr_grid import OcrGrid
 
 __all__ = [
     "Backbone",
+    "BatchedBackbone",
     "EncodedPage",
     "OcrGrid",
     "PageInput",
+    "Tokens",
     "backbone_names",
+    "encode_pages",
     "make_backbone",
     "register_backbone",
 ]

@@ -7,19 +7,23 @@ A backbone is any object with the attributes of `Backbone`; `register_backbone` 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from PIL import Image
+from torch import Tensor
 
 from pinpoint_data.errors import TrainingError, UsageError
 from pinpoint_data.grids import TokenGrid
 from pinpoint_data.words.index import PageWords
 
 FloatArray = npt.NDArray[np.float32]
+Tokens = FloatArray | Tensor
+"""Tokens (n, d): a float32 array, or a tensor of any floating-point type on any device."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,21 +47,25 @@ class PageInput:
 
 @dataclass(frozen=True, eq=False)
 class EncodedPage:
-    """Visual tokens of a page: `tokens` (N, d_v) float32 in the raster order of `grid`, N = grid.n_tokens.
+    """Visual tokens of a page: `tokens` (N, d_v) in the raster order of `grid`, N = grid.n_tokens.
 
     Raises:
         TrainingError: The number of tokens is not the grid's.
     """
 
     grid: TokenGrid
-    tokens: FloatArray
+    tokens: Tokens
 
     def __post_init__(self) -> None:
         if self.tokens.ndim != 2 or len(self.tokens) != self.grid.n_tokens:
             raise TrainingError(
                 f"tokens must have shape ({self.grid.n_tokens}, d) on a grid of {self.grid.rows} x {self.grid.cols}, "
-                f"got {self.tokens.shape}"
+                f"got {tuple(self.tokens.shape)}"
             )
+
+    def tensor(self) -> Tensor:
+        """The tokens as a tensor; an array shares its memory."""
+        return torch.as_tensor(self.tokens)
 
 
 @runtime_checkable
@@ -69,12 +77,14 @@ class Backbone(Protocol):
         token_dim: d_v.
         question_dim: d_t.
         shared_dim: Leading features that mean the same in visual tokens and question tokens; 0 where none do.
+        reads_words: Whether it lives on the words of a page; one that does not is given pages without them.
     """
 
     name: str
     token_dim: int
     question_dim: int
     shared_dim: int
+    reads_words: bool
 
     def grid(self, width: int, height: int) -> TokenGrid:
         """The grid of a page of this size; needs no pixels."""
@@ -84,13 +94,29 @@ class Backbone(Protocol):
         """Visual tokens (N, d_v), deterministic."""
         ...
 
-    def encode_question(self, question: str) -> FloatArray:
+    def encode_question(self, question: str) -> Tokens:
         """Question tokens (m, d_t), m >= 1: the question alone, no template and no system prompt."""
         ...
 
     def spec(self) -> dict[str, Any]:
         """JSON-ready `{"name", "version", "options"}`; equal specs mean equal tokens."""
         ...
+
+
+@runtime_checkable
+class BatchedBackbone(Backbone, Protocol):
+    """A backbone that is faster on several pages at once."""
+
+    def encode_pages(self, pages: Sequence[PageInput]) -> list[EncodedPage]:
+        """What `encode_page` gives for each page, up to rounding; it forms batches that fit its memory itself."""
+        ...
+
+
+def encode_pages(backbone: Backbone, pages: Sequence[PageInput]) -> list[EncodedPage]:
+    """The visual tokens of several pages, in batches where the backbone can."""
+    if isinstance(backbone, BatchedBackbone):
+        return backbone.encode_pages(pages)
+    return [backbone.encode_page(page) for page in pages]
 
 
 _FACTORIES: dict[str, Callable[..., Backbone]] = {}

@@ -66,6 +66,7 @@ class OcrGrid:
     """
 
     name = "ocr-grid"
+    reads_words = True
 
     def __init__(self, *, lexical_dim: int = 128, pixels: bool = True, max_tokens: int = 1656) -> None:
         whole = type(lexical_dim) is int and type(max_tokens) is int and type(pixels) is bool
