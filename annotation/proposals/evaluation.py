@@ -207,4 +207,8 @@ def to_text(evaluation: Evaluation) -> str:
 
 
 def _interval(found: Interval | None) -> str:
-    return "-" if found is None else f"{found.mean:.3f} {found.low:.2f}-{found.high:.2f}"
+    if found is None:
+        return "-"
+    if found.low is None or found.high is None:
+        return f"{found.mean:.3f}"
+    return f"{found.mean:.3f} {found.low:.2f}-{found.high:.2f}"

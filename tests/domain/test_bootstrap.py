@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pinpoint_data.bootstrap import bootstrap_difference, bootstrap_mean
+from pinpoint_data.bootstrap import bootstrap_difference, bootstrap_mean, bootstrap_means
 from pinpoint_data.errors import UsageError
 
 
@@ -38,8 +38,23 @@ def test_memory_chunks_do_not_change_the_draws(monkeypatch: pytest.MonkeyPatch) 
     assert bootstrap_mean(values, docs, n=250) == whole
 
 
-def test_one_document_has_no_spread_and_one_document_many_questions_counts_once() -> None:
-    assert bootstrap_mean([0.0, 1.0], ["a", "a"]) == (0.5, 0.5, 0.5)
+def test_many_scores_have_the_intervals_of_each_alone() -> None:
+    rng = np.random.default_rng(0)
+    values, docs = rng.random((60, 3)), rng.integers(0, 9, 60).astype(str)
+    found = bootstrap_means(values, docs, 300, 7)
+    for column, row in zip(values.T, found, strict=True):
+        assert row == pytest.approx(bootstrap_mean(column, docs, 300, 7))
+    paired = bootstrap_means((values[:, 0] - values[:, 1])[:, None], docs, 300, 7)[0]
+    assert paired == pytest.approx(bootstrap_difference(values[:, 0], values[:, 1], docs, 300, 7))
+
+
+def test_the_numbers_of_earlier_releases() -> None:
+    values, docs = np.arange(24.0) % 7, np.arange(24) % 5
+    assert bootstrap_mean(values, docs, 200, 3) == pytest.approx((2.75, 2.5, 3.08))
+
+
+def test_one_document_gives_no_interval_and_one_of_many_questions_counts_once() -> None:
+    assert bootstrap_mean([0.0, 1.0], ["a", "a"]) == (0.5, None, None)
     # A hundred questions of one document are one draw: the interval reaches far.
     many = bootstrap_mean([1.0] * 100 + [0.0] * 5, ["a"] * 100 + list("bcdef"))
     assert many.low < 0.2 < 0.95 < many.mean
@@ -58,12 +73,14 @@ def test_a_paired_difference_is_tighter_than_two_intervals() -> None:
     ("values", "docs", "message"),
     [
         ([], [], "n >= 1"),
-        ([1.0], ["a", "b"], r"got \(1,\) and \(2,\)"),
+        ([1.0], ["a", "b"], r"got \(1, 1\) and \(2,\)"),
         ([1.0, float("nan")], ["a", "b"], "values must be finite, got 1 that are not"),
     ],
 )
 def test_nonsense_is_refused(values: list[float], docs: list[str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         bootstrap_mean(values, docs)
+    with pytest.raises(UsageError, match=r"values must have shape \(n,\)"):
+        bootstrap_mean([[1.0]], ["a"])
     with pytest.raises(UsageError, match="a and b must have the same shape"):
         bootstrap_difference([1.0], [1.0, 2.0], ["a", "b"])
