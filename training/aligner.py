@@ -14,7 +14,6 @@ tokens their softmax runs over.
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +22,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pinpoint_data.errors import TrainingError
+from training.config import Similarity
 from training.mlp import Mlp
 from training.window_pooling import window_scores
-
-Similarity = Literal["mean-cosine", "flattened"]
 
 
 class Aligner(nn.Module):

@@ -18,9 +18,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from pinpoint_data.errors import UsageError
 from pinpoint_data.windows import LabelRule, WindowSpec
-from training.aligner import Similarity
 
 DEFAULT_RECIPE = "ocr-grid"
+
+Similarity = Literal["mean-cosine", "flattened"]
 
 
 class _Section(BaseModel):
