@@ -51,6 +51,42 @@ def llava_next_grid(
         return even_grid(tile // patch, tile // patch, width, height, "llava-next-base")
     if view != "mosaic":
         raise GeometryError(f"view must be 'mosaic' or 'base', got {view!r}")
+    mosaic = llava_next_mosaic(width, height, pinpoints=pinpoints, patch=patch)
+    if mosaic.rows * mosaic.cols == 0:
+        raise GeometryError(
+            f"a {width} x {height} page has no LLaVA-NeXT mosaic token ({mosaic.rows} rows, {mosaic.cols} columns)",
+            remedy="use view='base', the grid llava-next-base",
+        )
+    canvas = _Canvas.of(width, height, pinpoints)
+    x_edges = canvas.page_x(np.arange(mosaic.left, mosaic.left + mosaic.cols + 1) * patch)
+    y_edges = canvas.page_y(np.arange(mosaic.top, mosaic.top + mosaic.rows + 1) * patch)
+    return TokenGrid(x_edges, y_edges, width, height, "llava-next")
+
+
+@dataclass(frozen=True)
+class Mosaic:
+    """Where a page's tokens lie on its canvas.
+
+    Attributes:
+        canvas: Height and width in pixels.
+        top: Rows of the canvas that are cut off above.
+        left: Columns that are cut off on the left.
+        rows: Rows of tokens that are left; none for some very narrow pages.
+        cols: Columns of tokens that are left.
+    """
+
+    canvas: tuple[int, int]
+    top: int
+    left: int
+    rows: int
+    cols: int
+
+
+def llava_next_mosaic(
+    width: int, height: int, *, pinpoints: tuple[tuple[int, int], ...] = LLAVA_NEXT_PINPOINTS, patch: int = 14
+) -> Mosaic:
+    """The part of the canvas that the model keeps for a page of this size."""
+    check_page(width, height)
     canvas = _Canvas.of(width, height, pinpoints)
     rows, cols = canvas.height // patch, canvas.width // patch
     top = left = 0
@@ -59,15 +95,7 @@ def llava_next_grid(
         top = (rows - int(round(height * (cols / width), 7))) // 2
     else:
         left = (cols - int(round(width * (rows / height), 7))) // 2
-    if rows == 2 * top or cols == 2 * left:
-        raise GeometryError(
-            f"a {width} x {height} page has no LLaVA-NeXT mosaic token ({rows - 2 * top} rows, "
-            f"{cols - 2 * left} columns)",
-            remedy="use view='base', the grid llava-next-base",
-        )
-    x_edges = canvas.page_x(np.arange(left, cols - left + 1) * patch)
-    y_edges = canvas.page_y(np.arange(top, rows - top + 1) * patch)
-    return TokenGrid(x_edges, y_edges, width, height, "llava-next")
+    return Mosaic((canvas.height, canvas.width), top, left, rows - 2 * top, cols - 2 * left)
 
 
 def llava_next_tiles(

@@ -13,6 +13,10 @@ from training.backbones.base import (
 )
 from training.backbones.ocr_grid import OcrGrid
 
+# They import transformers, which takes seconds.
+register_backbone("llava-next", "training.backbones.vlm:llava_next")
+register_backbone("qwen2-vl", "training.backbones.vlm:qwen2_vl")
+
 __all__ = [
     "Backbone",
     "BatchedBackbone",

@@ -119,11 +119,15 @@ def encode_pages(backbone: Backbone, pages: Sequence[PageInput]) -> list[Encoded
     return [backbone.encode_page(page) for page in pages]
 
 
-_FACTORIES: dict[str, Callable[..., Backbone]] = {}
+_FACTORIES: dict[str, Callable[..., Backbone] | str] = {}
 
 
-def register_backbone(name: str, factory: Callable[..., Backbone]) -> None:
+def register_backbone(name: str, factory: Callable[..., Backbone] | str) -> None:
     """Make a backbone known by name.
+
+    Args:
+        name: What settings call it.
+        factory: Makes it from its options; or where that is, `package.module:attribute`, imported when first needed.
 
     Raises:
         UsageError: The name is taken by another factory.
@@ -144,10 +148,11 @@ def make_backbone(name: str, options: Mapping[str, Any] | None = None) -> Backbo
     Raises:
         UsageError: No such name, or the backbone does not take these options.
     """
-    factory = _FACTORIES.get(name) or (_imported(name) if ":" in name else None)
-    if factory is None:
+    found = _FACTORIES.get(name) or (name if ":" in name else None)
+    if found is None:
         known = ", ".join(_FACTORIES)
         raise UsageError(f"no backbone {name!r}; expected one of {known}, or package.module:attribute")
+    factory = _imported(found) if isinstance(found, str) else found
     try:
         backbone = factory(**(options or {}))
     except TypeError as error:
