@@ -1,14 +1,17 @@
-"""The regions of some pages that a question needs: windows in rank order, joined into a few boxes.
+"""The regions of some pages that a question needs: tokens in rank order, joined into a few boxes.
 
     run = load_run("runs/first")
     selection = select_regions(run, pages, "Which year had the highest exports?", budget=0.25)
     selection.boxes[0].xyxy, selection.boxes[0].score
+
+    selections = select_many(run, [(pages, question) for question in questions], coverage=0.6)
 
 All pages compete: their windows are ranked together, and the budget is over all their tokens.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,9 +20,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pinpoint_data.errors import UsageError
+from pinpoint_data.ranking import TokenRanking
 from pinpoint_data.windows import make_windows
 from training.regions import connected_components, cover_rectangles
-from training.selectors.base import PageView, QuestionView, WindowScorer, checked_scores, window_places
+from training.selection_cost import SelectionCost, selection_cost
+from training.selectors.base import PageView, QuestionView, Scores, WindowScorer, checked_scores_many, window_places
 from training.selectors.pinpoint import PinpointScorer
 
 if TYPE_CHECKING:
@@ -28,8 +33,54 @@ if TYPE_CHECKING:
 
 SELECTION_VERSION = 1
 MAX_WASTE = 0.15
+DEFAULT_BUDGET = 0.25
 # 0.6 of 1,000 tokens must be 600 tokens, whatever the last bit of 0.6 * 1000 says.
 _TOLERANCE = 1e-9
+
+Pages = Sequence["PageInput"] | Sequence[PageView]
+
+
+@dataclass(frozen=True)
+class TokenLimit:
+    """How far down the ranking tokens are taken.
+
+    Attributes:
+        budget: Take at most this share of all tokens, or None.
+        coverage: Take windows until at least this share of all tokens is covered, or None.
+        exact: With a budget: the first floor(budget * N) tokens, not whole windows.
+
+    Raises:
+        UsageError: Not one of budget and coverage, a share outside (0, 1], or `exact` without a budget.
+    """
+
+    budget: float | None = None
+    coverage: float | None = None
+    exact: bool = False
+
+    def __post_init__(self) -> None:
+        if self.budget is not None and self.coverage is not None:
+            raise UsageError("give a budget or a coverage, not both")
+        if self.budget is None and self.coverage is None:
+            raise UsageError("give a budget or a coverage")
+        for name, share in (("budget", self.budget), ("coverage", self.coverage)):
+            if share is not None and not 0 < share <= 1:
+                raise UsageError(f"{name} must be in (0, 1], got {share}")
+        if self.exact and self.budget is None:
+            raise UsageError("only a budget can be exact: a coverage is reached by whole windows")
+
+    def mask(self, ranking: TokenRanking) -> npt.NDArray[np.bool_]:
+        """The tokens (N,) to take, of whole windows where the budget is not exact; at least one token or window."""
+        if self.coverage is not None:
+            mask: npt.NDArray[np.bool_] = ranking.to_coverage([self.coverage])[0]
+            return mask
+        assert self.budget is not None
+        if self.exact:
+            mask = ranking.top([self.budget])[0]
+            return mask
+        taken = np.cumsum(np.bincount(ranking.rank, minlength=ranking.n_windows))
+        windows = np.searchsorted(taken, self.budget * len(ranking.rank) + _TOLERANCE, side="right")
+        mask = ranking.rank < max(1, int(windows))
+        return mask
 
 
 @dataclass(frozen=True)
@@ -39,7 +90,7 @@ class SelectedBox:
     Attributes:
         page_index: Among the pages that were given, from 0.
         xyxy: Pixels of the page.
-        score: The best score of a selected window that shares a token with the box.
+        score: The best score of a window that gave the box a token.
         region: Number of the connected region the box is a part of; 1 holds the best window.
     """
 
@@ -73,20 +124,30 @@ class Selection:
     Attributes:
         question: As asked.
         scorer: Name of what scored the windows.
-        budget: The share of tokens allowed, or None.
-        coverage: The share of tokens to reach, or None.
+        limit: How far down the ranking tokens were taken.
         pages: Every page that competed, in the order given.
         boxes: Best first.
         numbers: How people call the pages: their numbers in the file, from 1.
+        cost: What it took.
     """
 
     question: str
     scorer: str
-    budget: float | None
-    coverage: float | None
+    limit: TokenLimit
     pages: tuple[SelectedPage, ...]
     boxes: tuple[SelectedBox, ...]
     numbers: tuple[int, ...]
+    cost: SelectionCost
+
+    @property
+    def budget(self) -> float | None:
+        """The share of tokens allowed, or None."""
+        return self.limit.budget
+
+    @property
+    def coverage(self) -> float | None:
+        """The share of tokens to reach, or None."""
+        return self.limit.coverage
 
     @property
     def tokens(self) -> int:
@@ -104,7 +165,7 @@ class Selection:
         return self.tokens_used / self.tokens
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON-ready account; coordinates are pixels, not rounded."""
+        """A JSON-ready account without the cost: the same each time. Coordinates are pixels, not rounded."""
         return {
             "schema": "pinpoint-selection",
             "version": SELECTION_VERSION,
@@ -112,6 +173,7 @@ class Selection:
             "scorer": self.scorer,
             "budget": self.budget,
             "coverage": self.coverage,
+            "exact": self.limit.exact,
             "budget_used": self.budget_used,
             "tokens": self.tokens,
             "tokens_used": self.tokens_used,
@@ -142,11 +204,12 @@ class Selection:
 
 def select_regions(
     run: Run | WindowScorer,
-    pages: Sequence[PageInput] | Sequence[PageView],
+    pages: Pages,
     question: str,
     budget: float | None = None,
     *,
     coverage: float | None = None,
+    exact: bool = False,
     max_waste: float = MAX_WASTE,
     numbers: Sequence[int] | None = None,
 ) -> Selection:
@@ -159,29 +222,72 @@ def select_regions(
         budget: Take whole windows, best first, as long as at most this share of all tokens is used; at least one
             window is taken, and what that comes to is `Selection.budget_used`. 0.25 where neither is given.
         coverage: Instead of `budget`: take windows until at least this share of all tokens is covered.
-        max_waste: A box may hold up to this share of tokens that were not taken; 0 follows the windows exactly,
-            with more boxes.
+        exact: Take the best floor(budget * N) of all N tokens instead of whole windows; a token is as good as the
+            best window that holds it, and of one window's tokens those nearest to its centre come first.
+        max_waste: A box may hold up to this share of tokens that were not taken; 0 follows them exactly, with more
+            boxes.
         numbers: Page numbers to show people, where they are not 1, 2, ...
 
     Raises:
         UsageError: No pages, an empty question, both of `budget` and `coverage`, or a share outside (0, 1].
         TrainingError: The scores are not usable.
     """
-    if budget is None and coverage is None:
-        budget = 0.25
-    _check(pages, question, budget, coverage)
-    scorer = run if isinstance(run, WindowScorer) else PinpointScorer(run)
-    views = [page if isinstance(page, PageView) else view_page(scorer, page) for page in pages]
-    view = QuestionView(f"select/{question}", question, tuple(views))
-    scores = checked_scores(scorer, view)
-    places = window_places(scores, view.question_id)
-    masks = _take(views, places, budget, coverage)
-    taken = tuple(
-        SelectedPage(page, score, place + 1, mask)
-        for page, score, place, mask in zip(views, scores, places, masks, strict=True)
+    (found,) = select_many(
+        run, [(pages, question)], budget, coverage=coverage, exact=exact, max_waste=max_waste, numbers=[numbers]
     )
-    shown = tuple(range(1, len(views) + 1)) if numbers is None else tuple(numbers)
-    return Selection(question, scorer.name, budget, coverage, taken, _boxes(taken, max_waste), shown)
+    return found
+
+
+def select_many(
+    run: Run | WindowScorer,
+    asked: Sequence[tuple[Pages, str]],
+    budget: float | None = None,
+    *,
+    coverage: float | None = None,
+    exact: bool = False,
+    max_waste: float = MAX_WASTE,
+    numbers: Sequence[Sequence[int] | None] | None = None,
+) -> list[Selection]:
+    """`select_regions` of many questions, each over its own pages.
+
+    Pages are encoded in batches, once each, and questions over the same pages are scored together. The selections are
+    those of `select_regions`, as far as the scores of a batch are those of its parts (up to rounding).
+
+    Args:
+        run: As in `select_regions`.
+        asked: Pages and question of each.
+        budget: As in `select_regions`, for all.
+        coverage: Likewise.
+        exact: Likewise.
+        max_waste: Likewise.
+        numbers: Page numbers of each, where they are not 1, 2, ...
+
+    Returns:
+        One selection a question, in order. The seconds of a batch are shared out equally.
+
+    Raises:
+        UsageError: As in `select_regions`.
+        TrainingError: The scores are not usable.
+    """
+    limit = TokenLimit(DEFAULT_BUDGET if budget is None and coverage is None else budget, coverage, exact)
+    for pages, question in asked:
+        if not pages:
+            raise UsageError("there is no page to select from")
+        if not question.strip():
+            raise UsageError("the question is empty")
+    scorer = run if isinstance(run, WindowScorer) else PinpointScorer(run)
+    views = [_question_view(scorer, pages, question) for pages, question in asked]
+    before = dict(scorer.seconds) if isinstance(scorer, PinpointScorer) else {}
+    started = time.perf_counter()
+    scored = checked_scores_many(scorer, views)
+    seconds = {"score": time.perf_counter() - started}
+    if isinstance(scorer, PinpointScorer):
+        seconds = {step: total - before.get(step, 0.0) for step, total in scorer.seconds.items()}
+    shares = {step: total / max(1, len(views)) for step, total in seconds.items()}
+    return [
+        _select(scorer, view, scores, limit, max_waste, shown, shares)
+        for view, scores, shown in zip(views, scored, numbers or [None] * len(views), strict=True)
+    ]
 
 
 def view_page(scorer: WindowScorer, page: PageInput) -> PageView:
@@ -198,46 +304,50 @@ def view_page(scorer: WindowScorer, page: PageInput) -> PageView:
     return PageView(grid, make_windows(grid, scorer.run.window_spec), page.words, page)
 
 
-def _check(pages: Sequence[object], question: str, budget: float | None, coverage: float | None) -> None:
-    if not pages:
-        raise UsageError("there is no page to select from")
-    if not question.strip():
-        raise UsageError("the question is empty")
-    if budget is not None and coverage is not None:
-        raise UsageError("give a budget or a coverage, not both")
-    for name, share in (("budget", budget), ("coverage", coverage)):
-        if share is not None and not 0 < share <= 1:
-            raise UsageError(f"{name} must be in (0, 1], got {share}")
+def _question_view(scorer: WindowScorer, pages: Pages, question: str) -> QuestionView:
+    views = tuple(page if isinstance(page, PageView) else view_page(scorer, page) for page in pages)
+    return QuestionView(f"select/{question}", question, views)
 
 
-def _take(
-    views: Sequence[PageView], places: Sequence[npt.NDArray[np.int64]], budget: float | None, coverage: float | None
-) -> list[npt.NDArray[np.bool_]]:
-    """Masks (rows, cols) of the longest run of best windows within the budget, or the shortest that covers enough."""
-    masks = [np.zeros((view.grid.rows, view.grid.cols), dtype=np.bool_) for view in views]
-    total, used = sum(mask.size for mask in masks), 0
-    order = sorted((int(place), page, window) for page, row in enumerate(places) for window, place in enumerate(row))
-    for _, page, window in order:
-        r0, c0, r1, c1 = views[page].windows.rows_cols[window]
-        part = masks[page][r0:r1, c0:c1]
-        new = int(part.size - part.sum())
-        if budget is not None and used and used + new > budget * total + _TOLERANCE:
-            break
-        part[:] = True
-        used += new
-        if coverage is not None and used >= coverage * total - _TOLERANCE:
-            break
-    return masks
+def _select(
+    scorer: WindowScorer,
+    view: QuestionView,
+    scores: Scores,
+    limit: TokenLimit,
+    max_waste: float,
+    numbers: Sequence[int] | None,
+    seconds: dict[str, float],
+) -> Selection:
+    started = time.perf_counter()
+    places = window_places(scores, view.question_id)
+    ranking = TokenRanking.of(np.argsort(np.concatenate(places)), [page.windows for page in view.pages])
+    ends = np.cumsum(ranking.sizes)[:-1]
+    masks, ranks = np.split(limit.mask(ranking), ends), np.split(ranking.rank, ends)
+    best_first = np.sort(np.concatenate(scores))[::-1]
+    taken = tuple(
+        SelectedPage(page, own, place + 1, mask.reshape(page.grid.rows, page.grid.cols))
+        for page, own, place, mask in zip(view.pages, scores, places, masks, strict=True)
+    )
+    boxes = _boxes(
+        taken, [best_first[rank].reshape(p.mask.shape) for rank, p in zip(ranks, taken, strict=True)], max_waste
+    )
+    shown = tuple(range(1, len(taken) + 1)) if numbers is None else tuple(numbers)
+    cost = selection_cost(scorer, view, seconds | {"select": time.perf_counter() - started})
+    return Selection(view.question, scorer.name, limit, taken, boxes, shown, cost)
 
 
-def _boxes(pages: Sequence[SelectedPage], max_waste: float) -> tuple[SelectedBox, ...]:
-    """Every connected region as a few boxes, regions and boxes by best score."""
+def _boxes(
+    pages: Sequence[SelectedPage], scores: Sequence[npt.NDArray[np.float64]], max_waste: float
+) -> tuple[SelectedBox, ...]:
+    """Every connected region as a few boxes, regions and boxes by best score; `scores` (rows, cols) are the tokens'."""
     found: list[tuple[float, list[SelectedBox]]] = []
-    for index, page in enumerate(pages):
-        selected = _selected_windows(page)
+    for index, (page, score) in enumerate(zip(pages, scores, strict=True)):
+        given = np.where(page.mask, score, -np.inf)
         for component in connected_components(page.mask):
-            corners = cover_rectangles(component, max_waste)
-            boxes = [SelectedBox(index, _pixels(page, c), _best_score(page, selected, c), 0) for c in corners.tolist()]
+            boxes = []
+            for corners in cover_rectangles(component, max_waste).tolist():
+                r0, c0, r1, c1 = corners
+                boxes.append(SelectedBox(index, _pixels(page, corners), float(given[r0:r1, c0:c1].max()), 0))
             found.append((max(box.score for box in boxes), boxes))
     found.sort(key=lambda region: -region[0])
     numbered = [
@@ -246,19 +356,6 @@ def _boxes(pages: Sequence[SelectedPage], max_waste: float) -> tuple[SelectedBox
         for box in sorted(boxes, key=lambda box: -box.score)
     ]
     return tuple(numbered)
-
-
-def _selected_windows(page: SelectedPage) -> npt.NDArray[np.intp]:
-    """Indices of the windows that were taken whole."""
-    whole = [bool(page.mask[r0:r1, c0:c1].all()) for r0, c0, r1, c1 in page.view.windows.rows_cols]
-    return np.flatnonzero(whole)
-
-
-def _best_score(page: SelectedPage, selected: npt.NDArray[np.intp], corners: Sequence[int]) -> float:
-    r0, c0, r1, c1 = corners
-    rows_cols = page.view.windows.rows_cols[selected]
-    meets = (rows_cols[:, 0] < r1) & (rows_cols[:, 2] > r0) & (rows_cols[:, 1] < c1) & (rows_cols[:, 3] > c0)
-    return float(page.scores[selected[meets]].max())
 
 
 def _pixels(page: SelectedPage, corners: Sequence[int]) -> tuple[float, float, float, float]:

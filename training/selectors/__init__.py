@@ -1,6 +1,7 @@
 """Window scorers: what ranks the windows of a question's pages, from random order to a trained run."""
 
 from training.selectors.base import (
+    BatchedScorer,
     PageView,
     QuestionView,
     WindowScorer,
@@ -16,6 +17,7 @@ from training.selectors.simple import OracleScorer, RandomScorer, TextDensitySco
 
 __all__ = [
     "BM25Scorer",
+    "BatchedScorer",
     "OracleScorer",
     "PageView",
     "PinpointScorer",

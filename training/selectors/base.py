@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -87,6 +87,15 @@ class WindowScorer(Protocol):
         ...
 
 
+@runtime_checkable
+class BatchedScorer(WindowScorer, Protocol):
+    """A scorer that is faster on several questions at once."""
+
+    def score_many(self, views: Sequence[QuestionView]) -> list[Scores]:
+        """What `score` gives for each view, up to rounding."""
+        ...
+
+
 _FACTORIES: dict[str, Callable[..., WindowScorer]] = {}
 
 
@@ -143,7 +152,25 @@ def checked_scores(scorer: WindowScorer, view: QuestionView) -> Scores:
     Raises:
         TrainingError: Wrong number of pages or windows, or a score that is not finite.
     """
-    scores = [np.asarray(page, dtype=np.float64) for page in scorer.score(view)]
+    return _checked(scorer, view, scorer.score(view))
+
+
+def checked_scores_many(scorer: WindowScorer, views: Sequence[QuestionView]) -> list[Scores]:
+    """`checked_scores` of several views, in batches where the scorer can.
+
+    Raises:
+        TrainingError: As in `checked_scores`, or the scorer left a view out.
+    """
+    if not isinstance(scorer, BatchedScorer):
+        return [checked_scores(scorer, view) for view in views]
+    found = scorer.score_many(views)
+    if len(found) != len(views):
+        raise TrainingError(f"scorer {scorer.name!r} scored {len(found)} of {len(views)} questions")
+    return [_checked(scorer, view, scores) for view, scores in zip(views, found, strict=True)]
+
+
+def _checked(scorer: WindowScorer, view: QuestionView, given: Scores) -> Scores:
+    scores = [np.asarray(page, dtype=np.float64) for page in given]
     found, expected = [s.shape for s in scores], [(len(page.windows.xyxy),) for page in view.pages]
     if found != expected:
         raise TrainingError(
