@@ -62,7 +62,7 @@ def tiny_model_folder(family: str, folder: Path, *, seed: int = 0, layers: int =
     # Random weights of the usual small scale give answers that hardly depend on the page.
     with torch.no_grad():
         for name, weight in model.named_parameters():
-            if weight.ndim > 1 and "embed" not in name:
+            if weight.ndim > 1 and "language_model.layers" in name:
                 weight.mul_(8)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
