@@ -129,7 +129,6 @@ def test_backbone_of_another_family(model_folder: Folder) -> None:
 def test_device_map_spreads_the_whole_model(model_folder: Folder) -> None:
     options = {"dtype": "float32", "device": "cpu", "language": True}
     mapped = open_model(model_folder("qwen2-vl"), device_map={"": "cpu"}, **options)
-    assert mapped.weights.hf_device_map == {"": torch.device("cpu")}
     plain, image = open_model(model_folder("qwen2-vl"), **options), noise(200, 150)
     layout = plain.layout(200, 150)
     sequence, [visual] = plain.assemble(plain.prompt("What?", 1), [layout]), plain.encode([image], [layout])
