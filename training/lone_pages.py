@@ -1,4 +1,4 @@
-"""Pages of one image or PDF file, with their words, without a workspace."""
+"""Pages of one image or PDF file, with their words where they are wanted, without a workspace."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ def read_pages(
     words: Path | None = None,
     engine: Engine = "auto",
     dpi: float = PDF_DPI,
+    with_words: bool = True,
 ) -> list[LonePage]:
     """The pages of an image or a PDF, with their words.
 
@@ -48,6 +49,7 @@ def read_pages(
         engine: Without `words`. `auto`: a PDF page's text layer, else RapidOCR where it is installed. `rapidocr`:
             always RapidOCR.
         dpi: Resolution that PDF pages are rendered at.
+        with_words: False: nobody reads the words; none are taken, and none have to be there.
 
     Raises:
         PageError: The file, or its OCR file, is missing or broken.
@@ -64,6 +66,8 @@ def read_pages(
         if isinstance(page, PageError):
             raise page
         rows.append((number, _row(page, f"{file.name}#page={number}" if len(found) > 1 else file.name)))
+    if not with_words:
+        return [_page(root, number, row, PageWords()) for number, row in rows]
     if words is not None and not words.is_file():
         raise PageError("missing-ocr-file", "no such OCR file", file=words)
     read = partial(_given_words, words) if words is not None else partial(_found_words, root, _engine(engine), file)

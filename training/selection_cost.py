@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from training.selectors.base import QuestionView, WindowScorer
+from training.selectors.pinpoint import PinpointScorer
 
 
 @dataclass(frozen=True)
@@ -40,4 +41,11 @@ class SelectionCost:
 
 def selection_cost(scorer: WindowScorer, view: QuestionView, seconds: Mapping[str, float]) -> SelectionCost:
     """The cost of a selection whose seconds are known."""
-    return SelectionCost(seconds, {})
+    if not isinstance(scorer, PinpointScorer):
+        return SelectionCost(seconds, {})
+    from training.flops import AlignerShape, aligner_flops
+
+    run = scorer.run
+    shape = AlignerShape.of(run.config, run.backbone.token_dim, run.backbone.question_dim)
+    grids = [(page.grid.rows, page.grid.cols) for page in view.pages]
+    return SelectionCost(seconds, aligner_flops(shape, grids, len(run.backbone.encode_question(view.question))))

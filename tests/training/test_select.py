@@ -11,17 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pinpoint_data.errors import PageError, UsageError
+from pinpoint_data.errors import PageError, PinpointError, UsageError
 from pinpoint_data.grids import llava_next_grid
-from pinpoint_data.scores import windows_to_coverage
+from pinpoint_data.scores import TokenRanking, windows_to_coverage
 from pinpoint_data.windows import WindowSpec
+from tests.training.blind import blind_run
 from tests.training.runs import tiny_run
 from tests.training.views import page_view, square_grid, words_of
 from tests.words.build import pdf
+from training.backbones.base import PageInput
+from training.checkpoint import load_run
 from training.commands.select import select
 from training.lone_pages import read_pages
-from training.selection import select_regions
-from training.selectors import window_places
+from training.selection import select_many, select_regions
+from training.selectors import PinpointScorer, window_places
 
 GRID = square_grid(6, 8)
 
@@ -85,6 +88,43 @@ class TestSelectRegions:
             assert covered[page.mask].all()
             assert covered.sum() <= page.mask.sum() / (1 - 0.15) + 1e-9
 
+    @given(st.integers(0, 10**6), st.floats(0.01, 1))
+    @settings(max_examples=60, deadline=None)
+    def test_whole_windows_within_a_budget_one_by_one(self, seed, budget):
+        rng = np.random.default_rng(seed)
+        views = [page_view(square_grid(*rng.integers(1, 12, 2)), spec=WindowSpec(4, 3, 2)) for _ in range(2)]
+        scorer = Given(*[rng.random(len(view.windows)) for view in views])
+        expected = [np.zeros((view.grid.rows, view.grid.cols), bool) for view in views]
+        total = sum(mask.size for mask in expected)
+        best = sorted((-score, page, i) for page, row in enumerate(scorer.scores) for i, score in enumerate(row))
+        for place, (_, page, window) in enumerate(best):
+            r0, c0, r1, c1 = views[page].windows.rows_cols[window]
+            more = [mask.copy() for mask in expected]
+            more[page][r0:r1, c0:c1] = True
+            if place and sum(mask.sum() for mask in more) > budget * total + 1e-9:
+                break
+            expected = more
+        selection = select_regions(scorer, views, "Where?", budget=budget)
+        assert all(np.array_equal(page.mask, mask) for page, mask in zip(selection.pages, expected, strict=True))
+
+    @given(st.integers(0, 10**6), st.floats(0.01, 1))
+    @settings(max_examples=60, deadline=None)
+    def test_an_exact_budget_takes_the_best_tokens(self, seed, budget):
+        rng = np.random.default_rng(seed)
+        views = [page_view(square_grid(*rng.integers(1, 12, 2)), spec=WindowSpec(4, 3, 2)) for _ in range(2)]
+        scorer = Given(*[rng.integers(0, 5, len(view.windows)) for view in views])
+        selection = select_regions(scorer, views, "Where?", budget=budget, exact=True)
+        order = np.argsort(np.concatenate(window_places(scorer.score(None), "select/Where?")))
+        (expected,) = TokenRanking.of(order, [view.windows for view in views]).top([budget])
+        assert np.array_equal(np.concatenate([page.mask.ravel() for page in selection.pages]), expected)
+        assert selection.tokens_used == max(1, int(budget * selection.tokens + 1e-9))
+        assert selection.to_json()["exact"] is True
+        best = max(float(np.max(row)) for row in scorer.scores)
+        assert selection.boxes[0].score == best
+        for index, page in enumerate(selection.pages):
+            boxes = np.array([box.xyxy for box in selection.boxes if box.page_index == index]).reshape(-1, 4)
+            assert (page.view.grid.evidence_area(boxes).reshape(page.mask.shape) > 0)[page.mask].all()
+
     def test_a_box_stays_on_the_page(self):
         grid = llava_next_grid(1000, 1413)  # its mosaic sticks out of the page
         view = page_view(grid, spec=WindowSpec())
@@ -107,6 +147,7 @@ class TestSelectRegions:
             (1, "Where?", {"budget": 0.2, "coverage": 0.2}, "not both"),
             (1, "Where?", {"budget": 0.0}, "budget must be in"),
             (1, "Where?", {"coverage": 1.5}, "coverage must be in"),
+            (1, "Where?", {"coverage": 0.5, "exact": True}, "only a budget can be exact"),
         ],
     )
     def test_impossible_requests(self, pages, question, shares, message):
@@ -116,6 +157,87 @@ class TestSelectRegions:
     def test_a_scorer_without_a_grid_needs_views(self):
         with pytest.raises(UsageError, match="has no grid of its own"):
             select_regions(Given(np.zeros(12)), [page_view(GRID).page_input], "Where?")
+
+
+class TestSelectMany:
+    """A run over two documents: pages are encoded once, questions over the same pages scored together."""
+
+    @pytest.fixture
+    def scorer(self, tmp_path):
+        return PinpointScorer(load_run(tiny_run(tmp_path / "run")))
+
+    @pytest.fixture
+    def asked(self, scorer):
+        words = [("revenue", (20.0, 20.0, 90.0, 40.0)), ("costs", (400.0, 200.0, 470.0, 220.0))]
+        sizes = ((560, 280), (280, 560), (420, 420))
+        pages = [
+            PageInput(f"test/{index}", *size, words_of(words), lambda size=size: Image.new("RGB", size, "white"))
+            for index, size in enumerate(sizes)
+        ]
+        return [
+            (pages[:1], "What is the revenue?"),
+            (pages[1:], "What are the costs?"),
+            (pages[:1], "Which costs?"),
+            (pages[::-1], "What is the revenue of the year?"),
+            (pages[1:], "Revenue?"),
+        ]
+
+    @pytest.mark.parametrize("limit", [{"budget": 0.3}, {"coverage": 0.6}, {"budget": 0.1, "exact": True}, {}])
+    def test_many_are_the_single_ones(self, scorer, asked, limit):
+        together = select_many(scorer, asked, **limit)
+        for (pages, question), found in zip(asked, together, strict=True):
+            alone = select_regions(PinpointScorer(scorer.run), pages, question, **limit)
+            for one, other in zip(alone.pages, found.pages, strict=True):
+                assert np.array_equal(one.mask, other.mask)
+                assert other.scores == pytest.approx(one.scores, abs=1e-6)
+            assert [box.xyxy for box in alone.boxes] == [box.xyxy for box in found.boxes]
+
+    def test_a_page_is_encoded_once(self, scorer, asked, monkeypatch):
+        encoded = []
+        plain = type(scorer.run.backbone).encode_page
+        monkeypatch.setattr(
+            type(scorer.run.backbone),
+            "encode_page",
+            lambda self, page: encoded.append(page.page_id) or plain(self, page),
+        )
+        select_many(scorer, asked)
+        select_many(scorer, asked[:2])
+        assert sorted(encoded) == ["test/0", "test/1", "test/2"]
+
+    def test_memory_for_pages_is_bounded(self, scorer, asked):
+        select_many(scorer, asked)
+        held = sum(page.tensor().nbytes for page in scorer._encoded.values())
+        small = PinpointScorer(scorer.run, kept_bytes=held - 1)
+        assert len(select_many(small, asked)) == len(asked)
+        assert 0 < sum(page.tensor().nbytes for page in small._encoded.values()) < held
+
+    def test_tokens_come_from_a_cache_where_one_is_given(self, scorer, asked):
+        class Cached:
+            backbone = scorer.run.backbone
+            read, announced = [], []
+
+            def tokens(self, page_id):
+                self.read.append(page_id)
+                (page,) = {p.page_id: p for pages, _ in asked for p in pages if p.page_id == page_id}.values()
+                return self.backbone.encode_page(page).tensor()
+
+            def prefetch(self, page_ids):
+                self.announced += page_ids
+
+        cached = Cached()
+        found = select_many(PinpointScorer(scorer.run, cached), asked)
+        assert sorted(cached.read) == ["test/0", "test/1", "test/2"]
+        for one, other in zip(select_many(scorer, asked), found, strict=True):
+            assert one.to_json() == other.to_json()
+
+    def test_what_it_cost(self, scorer, asked):
+        cost = select_many(scorer, asked)[0].cost
+        assert set(cost.seconds) == {"encode", "score", "select"}
+        assert all(seconds >= 0 for seconds in cost.seconds.values())
+        assert cost.to_json()["seconds_total"] == pytest.approx(sum(cost.seconds.values()))
+
+    def test_nothing_asked(self, scorer):
+        assert select_many(scorer, []) == []
 
 
 @pytest.fixture
@@ -207,14 +329,40 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            (["--budget", "0.1", "--coverage", "0.2"], "not both"),
+            (["--budget", "0.1", "--coverage", "0.2"], "--coverage stands alone"),
+            (["--exact", "--coverage", "0.2"], "--coverage stands alone"),
+            (["--device", "abacus"], "no device 'abacus'"),
+            (["--device", "cuda:77"], "CUDA devices were found"),
+            (["--model", "elsewhere"], "does not take these options"),
             (["--page", "2"], "has no page 2; it has 1"),
         ],
     )
     def test_misuse(self, page, run, options, message):
         done = CliRunner().invoke(select, [str(run), str(page / "page.png"), "Revenue?", *options])
-        assert isinstance(done.exception, UsageError)
+        assert isinstance(done.exception, PinpointError)
         assert message in str(done.exception)
+
+    def test_an_exact_budget_and_its_cost(self, page, run):
+        arguments = [str(run), str(page / "page.png"), "Revenue?", "--words", str(page / "page.json")]
+        arguments += ["--out", str(page / "out"), "--budget", "0.1", "--exact", "--device", "cpu"]
+        printed = json.loads(CliRunner().invoke(select, [*arguments, "--json"], catch_exceptions=False).stdout)
+        assert printed["tokens_used"] == int(0.1 * printed["tokens"])
+        assert printed["exact"] is True
+        cost = printed["cost"]
+        assert cost["flops_total"] == sum(cost["flops"].values()) > 0
+        assert cost["seconds_total"] == pytest.approx(sum(cost["seconds"].values()))
+        text = CliRunner().invoke(select, arguments, catch_exceptions=False).stdout
+        assert "GFLOPs" in text.splitlines()[1]
+
+    def test_a_backbone_that_reads_no_words_needs_none(self, page, without_rapidocr, tmp_path):
+        run = blind_run(tmp_path / "blind")
+        arguments = [str(run), str(page / "page.png"), "Revenue?", "--out", str(page / "out"), "--json"]
+        done = CliRunner().invoke(select, arguments, catch_exceptions=False)
+        assert done.exit_code == 0
+        assert done.stderr == ""
+        assert json.loads(done.stdout)["boxes"]
+        with pytest.raises(UsageError, match="reads no words; leave out --words"):
+            CliRunner().invoke(select, [*arguments, "--words", str(page / "page.json")], catch_exceptions=False)
 
 
 def _numbered(row):

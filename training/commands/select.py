@@ -9,6 +9,7 @@ import click
 
 from pinpoint_data.console import emit, json_option
 from pinpoint_data.errors import UsageError
+from training.commands.opening import device_option, model_option, open_run
 
 if TYPE_CHECKING:
     from training.selection import Selection
@@ -26,6 +27,7 @@ _BOXES_SHOWN = 20
 )
 @click.option("--budget", type=_SHARE, help="Take whole windows up to this share of all tokens. Default: 0.25.")
 @click.option("--coverage", type=_SHARE, help="Instead: take windows until this share is covered.")
+@click.option("--exact", is_flag=True, help="Take exactly the budget, token by token instead of whole windows.")
 @click.option(
     "--words",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
@@ -46,6 +48,8 @@ _BOXES_SHOWN = 20
     show_default=True,
     help="Folder for selection.json, selection.html and a picture a page.",
 )
+@model_option
+@device_option
 @json_option
 def select(
     run: Path,
@@ -54,35 +58,41 @@ def select(
     numbers: tuple[int, ...],
     budget: float | None,
     coverage: float | None,
+    exact: bool,
     words: Path | None,
     engine: Literal["auto", "rapidocr"],
     dpi: float,
     out: Path,
+    model: str | None,
+    device: str | None,
     as_json: bool,
 ) -> None:
     """Show the regions of IMAGE or PDF that QUESTION needs.
 
     All pages of a PDF compete, unless --page names some. Selected windows are joined into boxes, in pixels of the page
     (for a PDF, of the page rendered at --dpi). The budget counts visual tokens; up to 15 % of a box may lie outside
-    the selected windows.
+    the selected tokens. What it cost is printed too: seconds, and the aligner's operations (stage one).
 
     \b
     Examples:
       pinpoint select runs/first page.png "What was the total in 2019?" --words page.json
-      pinpoint select runs/first report.pdf "Which region grew most?" --budget 0.1 --out answer
+      pinpoint select runs/first report.pdf "Which region grew most?" --budget 0.1 --exact --out answer
+      pinpoint select runs/qwen report.pdf "Which region grew most?" --model Qwen2-VL-7B-Instruct --device cuda
     """
-    if budget is not None and coverage is not None:
-        raise UsageError("give --budget or --coverage, not both")
-    from training.checkpoint import load_run
+    if coverage is not None and (budget is not None or exact):
+        raise UsageError("--coverage stands alone, without --budget and --exact")
     from training.lone_pages import read_pages
     from training.selection import select_regions
 
     # Bytes of the command line that are no text arrive as lone surrogates, which no file can hold.
     question = question.encode("utf-8", "replace").decode("utf-8")
-    loaded = load_run(run)
-    pages = read_pages(file, numbers, words=words, engine=engine, dpi=dpi)
+    loaded = open_run(run, model, device)
+    reads_words = loaded.backbone.reads_words
+    if words is not None and not reads_words:
+        raise UsageError(f"backbone {loaded.backbone.name} reads no words; leave out --words", file=run)
+    pages = read_pages(file, numbers, words=words, engine=engine, dpi=dpi, with_words=reads_words)
     bare = [page.number for page in pages if not page.page.words.texts]
-    if bare:
+    if bare and reads_words:
         click.echo(f"pinpoint: warning: no words on page {', '.join(map(str, bare[:10]))}", err=True)
     selection = select_regions(
         loaded,
@@ -90,9 +100,11 @@ def select(
         question,
         budget,
         coverage=coverage,
+        exact=exact,
         numbers=[page.number for page in pages],
     )
-    payload = selection.to_json() | {"file": file.name, "run": run.resolve().name}
+    facts = {"file": file.name, "run": run.resolve().name, "cost": selection.cost.to_json()}
+    payload = selection.to_json() | facts
     files = _write(selection, payload, out)
     emit(payload | {"files": [str(path) for path in files]}, _text(selection, files), as_json=as_json)
 
@@ -115,7 +127,7 @@ def _text(selection: Selection, files: list[Path]) -> str:
     several = len(selection.pages) > 1
     boxes = "1 box" if len(selection.boxes) == 1 else f"{len(selection.boxes)} boxes"
     pages = f" of {len(selection.pages)} pages" if several else ""
-    lines = [f"{boxes}, {selection.budget_used:.1%} of {selection.tokens:,} tokens{pages}"]
+    lines = [f"{boxes}, {selection.budget_used:.1%} of {selection.tokens:,} tokens{pages}", selection.cost.line()]
     for box in selection.boxes[:_BOXES_SHOWN]:
         place = f"page {selection.numbers[box.page_index]:>3}  " if several else ""
         corners = "  ".join(f"{at:7.1f}" for at in box.xyxy)

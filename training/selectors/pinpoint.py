@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from training.selectors.base import QuestionView, Scores, register_scorer
 
 if TYPE_CHECKING:
@@ -73,9 +71,11 @@ class PinpointScorer:
 
     def _score(self, views: Sequence[QuestionView], group: Group, pages: dict[str, EncodedPage]) -> list[Scores]:
         shown = views[group[0]].pages
-        encoded, windows = [pages[page.page_input.page_id] for page in shown], [page.windows for page in shown]
-        found = [self.run.score_windows(encoded, windows, views[index].question) for index in group]
-        return [[np.asarray(page, dtype=np.float64) for page in scores] for scores in found]
+        return self.run.score_windows_many(
+            [pages[page.page_input.page_id] for page in shown],
+            [page.windows for page in shown],
+            [views[index].question for index in group],
+        )
 
     def _encode(self, pages: Sequence[PageInput]) -> dict[str, EncodedPage]:
         """Visual tokens by page id, from memory where a page was met lately."""
