@@ -139,11 +139,17 @@ class LlavaNext(VisionLanguageModel):
         features = torch.cat([seen.hidden_states[layer][:, 1:] for layer in wanted], dim=-1)
         projected = self.inner.multi_modal_projector(features)
         parts = torch.split(projected, [len(p) for p in pixels])
-        return [VisualTokens(self._pack(part, layout)) for part, layout in zip(parts, layouts, strict=True)]
+        newline = self.inner.image_newline.to(projected)
+        return [VisualTokens(self.pack(part, layout, newline)) for part, layout in zip(parts, layouts, strict=True)]
 
-    def _pack(self, tiles: Tensor, layout: ImageLayout) -> Tensor:
-        """(n, d): tokens (t, side * side, d) of an image's tiles in the language model's order."""
-        newline = self.inner.image_newline.to(tiles)
+    def pack(self, tiles: Tensor, layout: ImageLayout, newline: Tensor) -> Tensor:
+        """(n, d): what an image's tiles (t, side * side, d) hold, in the language model's order.
+
+        Args:
+            tiles: Tokens, or anything else that there is one of for each token.
+            layout: Of the image.
+            newline: (d,) what closes a row.
+        """
         if layout.grid.view == "llava-next-base":
             return torch.cat([tiles[0], newline.expand(int((layout.role == NEWLINE).sum()), -1)])
         is_crop = layout.grid.view == "llava-next-crop"

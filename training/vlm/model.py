@@ -225,7 +225,7 @@ class VisionLanguageModel(ABC):
         Raises:
             TrainingError: The sequence has another number of image placeholders.
         """
-        found: Tensor = self._language()(**self._inputs(sequence, visual), use_cache=False).logits[0]
+        found: Tensor = self._language()(**self.decoder_inputs(sequence, visual), use_cache=False).logits[0]
         return found
 
     @torch.inference_mode()
@@ -235,7 +235,7 @@ class VisionLanguageModel(ABC):
         Raises:
             TrainingError: The sequence has another number of image placeholders.
         """
-        model, inputs = self._language(), self._inputs(sequence, visual)
+        model, inputs = self._language(), self.decoder_inputs(sequence, visual)
         clock = _FirstToken()
         started = self.synchronised()
         made = model.generate(
@@ -275,11 +275,16 @@ class VisionLanguageModel(ABC):
             raise TrainingError("this model was opened without its language model, which answers need")
         return self.weights
 
-    def _inputs(self, sequence: PromptSequence, visual: VisualTokens) -> dict[str, Any]:
+    def decoder_inputs(self, sequence: PromptSequence, visual: VisualTokens) -> dict[str, Any]:
+        """What the transformers model's forward takes for a prompt whose visual tokens are given.
+
+        Raises:
+            TrainingError: The sequence has another number of image placeholders, or there is no language model.
+        """
+        device = self._language().get_input_embeddings().weight.device
         slots = int((sequence.ids == self.config.image_token_id).sum())
         if slots != len(visual):
             raise TrainingError(f"the prompt has room for {slots} visual tokens, got {len(visual)}")
-        device = self.inner.get_input_embeddings().weight.device
         positions = sequence.positions.to(device)
         return {
             "input_ids": sequence.ids[None].to(device),

@@ -84,7 +84,7 @@ def test_subset_sees_what_a_mask_would_leave(tiny_model: Open, family: str) -> N
     keep[~keep.clone()] = keep_visual
     index = keep.nonzero().squeeze(1)
     found = model.logits(sequence.take(index), visual.take(keep_visual.nonzero().squeeze(1)))
-    inputs = model._inputs(sequence, visual) | {"attention_mask": keep.long()[None]}
+    inputs = model.decoder_inputs(sequence, visual) | {"attention_mask": keep.long()[None]}
     with torch.no_grad():
         masked = model.weights(**inputs, use_cache=False).logits[0]
     torch.testing.assert_close(found, masked[index], atol=2e-5, rtol=1e-4)
