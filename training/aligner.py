@@ -14,6 +14,8 @@ tokens their softmax runs over.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +24,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pinpoint_data.errors import TrainingError
-from training.config import Similarity
-from training.mlp import Mlp
+from training.config import Normalise, Similarity
+from training.mlp import Mlp, rms_scale
 from training.window_pooling import window_scores
 
 
@@ -40,7 +42,13 @@ class Aligner(nn.Module):
         shared_dim: Leading features that mean the same on both sides. The two MLPs start with equal weights on them
             (and train apart), so that equal words are similar from the first step on.
         query_scale: Standard deviation of the initial queries: how sharply a query picks tokens at the start.
+        normalise: "rms" brings each token of both sides to a root mean square of 1 before the MLPs, which start as
+            maps for inputs of unit size. A language model's input embeddings are some fifty times smaller.
         seed: Of the initial weights.
+
+    Attributes:
+        compute_dtype: What the MLPs compute in, bfloat16 or None for the weights' own type. Logits, softmax and
+            cosines are computed in the weights' type either way.
 
     Each MLP starts as a random linear projection (see `Mlp`). With sharp random queries the similarity of an untrained
     aligner is then a sketch of how much window and question share, as in locality-sensitive hashing: a query that
@@ -58,16 +66,24 @@ class Aligner(nn.Module):
         similarity: Similarity = "mean-cosine",
         shared_dim: int = 0,
         query_scale: float = 1.0,
+        normalise: Normalise = "none",
         seed: int = 0,
     ) -> None:
         super().__init__()
         self.similarity = similarity
+        self.normalise = normalise
+        self.compute_dtype: torch.dtype | None = None
         generator = torch.Generator().manual_seed(seed)
         self.visual = Mlp(token_dim, hidden or 2 * width, width, generator)
         self.text = Mlp(question_dim, hidden or 2 * width, width, generator)
         self.queries = nn.Parameter(torch.randn(queries, width, generator=generator) * query_scale)
         if shared_dim:
             self.text.start_like(self.visual, shared_dim)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.queries.device
 
     def encode_questions(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """E^t, scaled so that its product with a window's unit-length E^v is the similarity.
@@ -79,7 +95,7 @@ class Aligner(nn.Module):
         Returns:
             (b, K, d). `mean-cosine`: K rows of length 1/K. `flattened`: one vector of length 1.
         """
-        values = self.text(tokens)
+        values = self._projected(self.text, tokens)
         logits = self._logits(values).masked_fill(~mask.unsqueeze(-1), -torch.inf)
         pooled = logits.softmax(dim=1).transpose(1, 2) @ values
         if self.similarity == "flattened":
@@ -87,20 +103,40 @@ class Aligner(nn.Module):
         return functional.normalize(pooled, dim=-1) / len(self.queries)
 
     def encode_page(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """R' (n, d) and the logits of every query (n, K), for the page's tokens (n, d_v) in raster order."""
-        values = self.visual(tokens)
+        """R' (n, d) and the logits of every query (n, K), for the tokens (n, d_v) of one page, or of several in a row.
+
+        Tokens may be of any floating-point type.
+        """
+        values = self._projected(self.visual, tokens)
         return values, self._logits(values)
 
-    def score(self, page: tuple[Tensor, Tensor], windows: Tensor, questions: Tensor) -> Tensor:
-        """Similarities (b, w) of b encoded questions with w windows of an encoded page.
+    def score(self, page: tuple[Tensor, Tensor], windows: Sequence[Tensor], questions: Tensor) -> Tensor:
+        """Similarities (b, w) of b encoded questions with all windows of encoded pages.
 
         Args:
             page: What `encode_page` gave.
-            windows: (w, t) indices of each window's tokens, from `window_tokens`.
+            windows: (w_i, t_i) indices of each window's tokens among the encoded ones, from `window_tokens`: one tensor
+                a page. Pages whose windows have equally many tokens are scored together.
             questions: (b, K, d), from `encode_questions`.
+
+        Returns:
+            Columns in the order of `windows`.
         """
-        values, logits = page
-        return window_scores(values, logits, windows, questions, flattened=self.similarity == "flattened")
+        by_size: dict[int, list[int]] = defaultdict(list)
+        for place, same in enumerate(windows):
+            by_size[same.shape[1]].append(place)
+        groups = [torch.cat([windows[place] for place in places]) for places in by_size.values()]
+        scores = window_scores(*page, groups, questions, flattened=self.similarity == "flattened")
+        if len(groups) <= 1:
+            return scores
+        columns = torch.split(torch.arange(scores.shape[1]), [len(same) for same in windows])
+        grouped = torch.cat([columns[place] for places in by_size.values() for place in places])
+        return scores.index_select(1, grouped.argsort().to(scores.device))
+
+    def _projected(self, mlp: Mlp, tokens: Tensor) -> Tensor:
+        scale = rms_scale(tokens) if self.normalise == "rms" else None
+        projected: Tensor = mlp(tokens, scale, self.compute_dtype)
+        return projected
 
     def _logits(self, values: Tensor) -> Tensor:
         return values @ (self.queries.t() / math.sqrt(values.shape[-1]))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from pinpoint_data.windows import Windows, WindowSpec
 from training.aligner import Aligner, window_tokens
 from training.backbones import Backbone, EncodedPage, make_backbone
 from training.config import TrainConfig, parse_config
+from training.questions import encode_questions
 from training.tensor_file import read_tensors, write_tensors
 
 FORMAT = "pinpoint-run"
@@ -40,7 +42,7 @@ _ALIGNER_KIND = "pinpoint-aligner"
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A trained aligner with the backbone it was trained on.
+    """A trained aligner with the backbone it was trained on; on the CPU until `to` moves it.
 
     Attributes:
         path: Its folder.
@@ -66,9 +68,14 @@ class Run:
         """The windows it was trained on."""
         return self.config.windows.spec()
 
-    @torch.inference_mode()
+    def to(self, device: torch.device | str) -> Run:
+        """Move the aligner, in place; pages and questions of the backbone may be on any device."""
+        self.aligner.to(device)
+        self._encoded.clear()
+        return self
+
     def score_windows(
-        self, pages: list[EncodedPage], windows: list[Windows], question: str
+        self, pages: Sequence[EncodedPage], windows: Sequence[Windows], question: str
     ) -> list[npt.NDArray[np.float64]]:
         """Similarity of every window with the question, -1 to 1, comparable across pages.
 
@@ -82,16 +89,27 @@ class Run:
         Returns:
             One (w,) array a page.
         """
-        tokens = torch.as_tensor(self.backbone.encode_question(question)).unsqueeze(0)
-        encoded = self.aligner.encode_questions(tokens, torch.ones(tokens.shape[:2], dtype=torch.bool))
-        scores = []
+        return self.score_windows_many(pages, windows, [question])[0]
+
+    @torch.inference_mode()
+    def score_windows_many(
+        self, pages: Sequence[EncodedPage], windows: Sequence[Windows], questions: Sequence[str]
+    ) -> list[list[npt.NDArray[np.float64]]]:
+        """`score_windows` of several questions over the same pages, computed together.
+
+        Returns:
+            For each question one (w,) array a page.
+        """
+        if not questions:
+            return []
+        text = encode_questions(self.aligner, self.backbone, questions)
+        columns = []
         for page, page_windows in zip(pages, windows, strict=True):
             if page not in self._encoded:
-                self._encoded[page] = self.aligner.encode_page(page.tensor())
-            index = window_tokens(page_windows.rows_cols, page.grid.cols)
-            found = self.aligner.score(self._encoded[page], index, encoded)[0]
-            scores.append(found.numpy().astype(np.float64))
-        return scores
+                self._encoded[page] = self.aligner.encode_page(page.tensor().to(self.aligner.device))
+            index = window_tokens(page_windows.rows_cols, page.grid.cols).to(self.aligner.device)
+            columns.append(self.aligner.score(self._encoded[page], [index], text).cpu().numpy().astype(np.float64))
+        return [[page[row] for page in columns] for row in range(len(questions))]
 
     def save(self, folder: Path | str) -> None:
         """Write the run to a new folder that `load_run` opens.
@@ -129,6 +147,7 @@ def make_aligner(config: TrainConfig, backbone: Backbone) -> Aligner:
         similarity=settings.similarity,
         shared_dim=backbone.shared_dim if settings.shared_start else 0,
         query_scale=settings.query_scale,
+        normalise=settings.normalise,
         seed=config.fit.seed,
     )
 
@@ -150,12 +169,19 @@ def write_run_config(
     write_json(folder / CONFIG_FILE, described)
 
 
-def read_run_config(folder: Path) -> tuple[TrainConfig, Backbone, dict[str, Any]]:
+def read_run_config(
+    folder: Path, options: Mapping[str, Any] | None = None
+) -> tuple[TrainConfig, Backbone, dict[str, Any]]:
     """The configuration and the backbone of a run, finished or not, and the whole of `config.json`.
 
+    Args:
+        folder: The run.
+        options: Backbone options in place of the recorded ones, such as where a model is now; the backbone must still
+            describe itself as recorded, so they cannot change the tokens.
+
     Raises:
-        TrainingError: The folder is no run, is damaged, is newer than this program, or its backbone would make
-            other tokens here.
+        TrainingError: The folder is no run, is damaged, is newer than this program, or its backbone cannot be made or
+            would make other tokens here.
     """
     file = folder / CONFIG_FILE
     try:
@@ -178,9 +204,12 @@ def read_run_config(folder: Path) -> tuple[TrainConfig, Backbone, dict[str, Any]
         )
     try:
         config = parse_config(values)
-        backbone = make_backbone(config.backbone.name, config.backbone.options)
+        moved = config.backbone.model_copy(update={"options": {**config.backbone.options, **(options or {})}})
+        config = config.model_copy(update={"backbone": moved})
+        _check_model_folder(file, moved.options)
+        backbone = make_backbone(moved.name, moved.options)
     except PinpointError as error:
-        raise TrainingError(error.message, file=file, remedy=error.remedy) from error
+        raise TrainingError(error.message, file=error.file or file, remedy=error.remedy) from error
     if backbone.spec() != spec:
         raise TrainingError(
             f"the run was made with backbone {spec}, this program has {backbone.spec()}",
@@ -188,6 +217,17 @@ def read_run_config(folder: Path) -> tuple[TrainConfig, Backbone, dict[str, Any]
             remedy="use the version of pinpoint-data that made the run, or train again",
         )
     return config, backbone, described
+
+
+def _check_model_folder(file: Path, options: Mapping[str, Any]) -> None:
+    """A model is recorded by its name on the hub or by its folder, and a folder may have moved."""
+    model = options.get("model")
+    if isinstance(model, str) and Path(model).is_absolute() and not Path(model).is_dir():
+        raise TrainingError(
+            f"there is no model folder {model} any more, whose tokens the run expects",
+            file=file,
+            remedy='name its new place: load_run(run, options={"model": "NEW FOLDER"})',
+        )
 
 
 def save_aligner(folder: Path, aligner: Aligner, facts: dict[str, Any]) -> None:
@@ -201,15 +241,19 @@ def config_digest(folder: Path) -> str:
     return hashlib.sha256((folder / CONFIG_FILE).read_bytes()).hexdigest()
 
 
-def load_run(path: Path | str) -> Run:
+def load_run(path: Path | str, options: Mapping[str, Any] | None = None) -> Run:
     """Load a trained run.
+
+    Args:
+        path: Its folder.
+        options: Backbone options in place of the recorded ones: `{"model": "/new/folder"}` for a model that has moved.
 
     Raises:
         TrainingError: The folder is no run, is unfinished before its first epoch, was altered, mixes files of two
             runs, or does not fit this program.
     """
     folder = Path(path)
-    config, backbone, described = read_run_config(folder)
+    config, backbone, described = read_run_config(folder, options)
     if not (folder / ALIGNER_FILE).is_file():
         raise TrainingError(
             f"has no {ALIGNER_FILE}: no epoch of it was finished",

@@ -22,6 +22,7 @@ from pinpoint_data.windows import LabelRule, WindowSpec
 DEFAULT_RECIPE = "ocr-grid"
 
 Similarity = Literal["mean-cosine", "flattened"]
+Normalise = Literal["none", "rms"]
 
 
 class _Section(BaseModel):
@@ -92,17 +93,27 @@ class AlignerConfig(_Section):
     similarity: Similarity = "mean-cosine"
     query_scale: float = Field(default=4.0, gt=0, description="standard deviation of the initial queries")
     shared_start: bool = Field(default=True, description="equal initial weights on features both sides share")
+    normalise: Normalise = Field(
+        default="none", description="rms: each token to a root mean square of 1, for a pretrained model's tokens"
+    )
 
 
 class LossConfig(_Section):
-    """L = L_inter + intra_weight * L_intra."""
+    """L = inter_weight * L_inter + intra_weight * L_intra."""
 
-    intra_weight: float = Field(default=0.5, ge=0)
+    inter_weight: float = Field(default=1.0, ge=0, description="0 leaves L_inter out")
+    intra_weight: float = Field(default=0.5, ge=0, description="0 leaves L_intra out")
     temperature: float = Field(default=0.07, ge=0.01, le=1, description="initial value; learnt, kept in [0.01, 1]")
     max_negatives: int = Field(default=256, ge=1, description="negative windows of a question and step; drawn if more")
     max_pages: int = Field(
         default=4, ge=1, description="pages of a question and step: those with evidence, others drawn to fill up"
     )
+
+    @model_validator(mode="after")
+    def _something_to_minimise(self) -> LossConfig:
+        if self.inter_weight == self.intra_weight == 0:
+            raise ValueError("inter_weight and intra_weight are both 0: there is nothing to minimise")
+        return self
 
 
 class FitConfig(_Section):
@@ -110,7 +121,18 @@ class FitConfig(_Section):
 
     seed: int = Field(default=0, ge=0)
     epochs: int = Field(default=5, ge=1)
-    batch: int = Field(default=32, ge=1, description="questions a step")
+    batch: int = Field(default=32, ge=1, description="questions a step, of all processes together")
+    accumulate: int = Field(
+        default=1,
+        ge=1,
+        description="parts that a step's pages are computed in, one after another: same step, less memory",
+    )
+    device: str = Field(
+        default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto: cuda where there is one, else cpu"
+    )
+    precision: Literal["fp32", "bf16"] = Field(
+        default="fp32", description="of the MLPs; softmax, cosines and losses are float32 either way"
+    )
     learning_rate: float = Field(default=2e-5, gt=0)
     schedule: Literal["constant", "cosine"] = "constant"
     warmup: float = Field(default=0.0, ge=0, lt=1, description="share of the steps with a rising learning rate")
@@ -149,32 +171,46 @@ def _sections() -> Iterator[tuple[str, type[BaseModel]]]:
         yield section, model
 
 
+def recipe_names() -> list[str]:
+    """The recipes that are installed with the package."""
+    return sorted(path.stem for path in _recipes().glob("*.toml"))
+
+
 def recipe_path(name: str) -> Path:
     """The file of a recipe that is installed with the package.
 
     Raises:
         UsageError: There is none of this name.
     """
-    folder = Path(str(files("training") / "recipes"))
-    path = folder / f"{name}.toml"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in folder.glob("*.toml")))
-        raise UsageError(f"no recipe {name!r}; expected one of {known}")
-    return path
+    if name not in recipe_names():
+        raise UsageError(f"no recipe {name!r}; expected one of {', '.join(recipe_names())}")
+    return _recipes() / f"{name}.toml"
 
 
-def load_config(file: Path | None = None, settings: Sequence[str] = ()) -> TrainConfig:
-    """Settings from a TOML file (the recipe `ocr-grid` where none is given), then from `key=value` texts.
+def _recipes() -> Path:
+    return Path(str(files("training") / "recipes"))
+
+
+def load_config(source: Path | str | None = None, settings: Sequence[str] = ()) -> TrainConfig:
+    """Settings from a TOML file or a recipe, then from `key=value` texts.
+
+    Args:
+        source: A file, else the name of a recipe; the recipe `ocr-grid` by default.
+        settings: As `section.name=value` or `name=value`.
 
     Raises:
         UsageError: The file is missing or no TOML, a setting is unknown, or a value does not fit; the message names
             the setting and what is allowed.
     """
+    file = None if source is None else Path(source)
     path = file or recipe_path(DEFAULT_RECIPE)
+    if str(source) in recipe_names() and not path.is_file():
+        path = recipe_path(str(source))
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise UsageError("no such configuration file", file=path) from error
+        recipes = ", ".join(recipe_names())
+        raise UsageError("no such configuration file", file=path, remedy=f"recipes by name: {recipes}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise UsageError(f"is not a TOML file: {error}", file=path) from error
     for section, content in values.items():

@@ -1,16 +1,16 @@
 """The training loop: one step, one epoch, the state in between, and the loop itself.
 
 An interrupted run that is resumed gives the same bits as one that never stopped (on a CPU, with the same number of
-threads and the same torch): every draw is a function of seed and step, and the state holds weights, moments and place.
+threads and processes and the same torch): every draw is a function of seed and step, and the state holds weights,
+moments and place. Several processes, or several passes for a step, give the same steps up to rounding.
 """
 
 from __future__ import annotations
 
 import math
-import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +20,19 @@ import torch
 from torch import Tensor
 
 from pinpoint_data.errors import TrainingError
-from training.batches import draw_batch, epoch_batches
+from training.batches import Batch, draw_batch, epoch_batches
 from training.checkpoint import METRICS_FILE, STATE_FILE, config_digest, make_aligner, save_aligner
 from training.config import FitConfig, TrainConfig
 from training.data import TrainingData
+from training.distributed import World
 from training.geometry import Geometries
 from training.interrupt import stop_on_signals
 from training.losses import PinpointLoss
 from training.metrics import MetricsFile
 from training.model_card import write_card
-from training.page_cache import PageCache
-from training.questions import encode_questions
+from training.numerics import available_threads, numerics
+from training.page_cache import PageTokens
+from training.step import loss_backward, split_batch
 from training.tensor_file import read_tensors, write_tensors
 from training.watch import validate
 
@@ -42,75 +44,97 @@ class Trainer:
     """An unfinished run.
 
     Args:
-        folder: The run's folder, with its `config.json`.
+        folder: The run's folder, with its `config.json`; written to by the main process alone.
         config: Settings; `fit.threads` is settled.
-        data: Questions.
+        data: Questions, the same in every process.
         geometries: Grids and windows by page size.
         cache: Visual tokens by page.
+        world: The processes that train this run together.
 
     Attributes:
+        device: Where the aligner is.
         step: Steps done.
         total_steps: Steps to do in all.
         steps_per_epoch: The last batch of an epoch may be smaller.
         best: The step, epoch and validation scores of the best epoch so far.
+
+    Raises:
+        UsageError: `fit.device` is not there.
     """
 
     def __init__(
-        self, folder: Path, config: TrainConfig, data: TrainingData, geometries: Geometries, cache: PageCache
+        self,
+        folder: Path,
+        config: TrainConfig,
+        data: TrainingData,
+        geometries: Geometries,
+        cache: PageTokens,
+        world: World | None = None,
     ) -> None:
         self.folder, self.config, self.data, self.geometries, self.cache = folder, config, data, geometries, cache
         self.backbone = cache.backbone
-        self.aligner = make_aligner(config, self.backbone)
-        self.criterion = PinpointLoss(config.loss.intra_weight, config.loss.temperature)
+        self.world = world or World()
+        fit, loss = config.fit, config.loss
+        self.device = self.world.device(fit.device)
+        self.aligner = make_aligner(config, self.backbone).to(self.device)
+        self.aligner.compute_dtype = torch.bfloat16 if fit.precision == "bf16" else None
+        self.criterion = PinpointLoss(loss.intra_weight, loss.temperature, inter_weight=loss.inter_weight)
+        self.criterion.to(self.device)
         self.parameters = [*self.aligner.parameters(), *self.criterion.parameters()]
-        fit = config.fit
         self.optimizer = torch.optim.AdamW(self.parameters, lr=fit.learning_rate, weight_decay=fit.weight_decay)
         self.steps_per_epoch = math.ceil(len(data.train) / fit.batch)
         self.total_steps = fit.epochs * self.steps_per_epoch
         self.step = 0
         self.best: dict[str, Any] | None = None
         self._order: tuple[int, list[npt.NDArray[np.int64]]] | None = None
+        self._drawn: tuple[int, Batch] | None = None
 
     def train_step(self) -> dict[str, Any]:
         """One step of the optimiser; returns its line of metrics.
 
         Raises:
-            TrainingError: The loss is not finite.
+            TrainingError: The loss is not finite, or another process has ended.
         """
         started = time.perf_counter()
-        fit = self.config.fit
-        epoch, place = divmod(self.step, self.steps_per_epoch)
-        indices = self._batches(epoch)[place]
-        batch = draw_batch([self.data.train[i] for i in indices], self.config.loss, fit.seed, self.step)
-        questions = encode_questions(self.aligner, self.backbone, [example.question for example in batch.examples])
-        scores = []
-        for page in batch.pages:
-            windows = self.geometries.of(*page.size).tokens[torch.from_numpy(page.windows)]
-            encoded = self.aligner.encode_page(self.cache.tokens(page.page_id))
-            scores.append(self.aligner.score(encoded, windows, questions))
-        loss = self.criterion(torch.cat(scores, dim=1), batch.positive, batch.negative, batch.drawn, batch.documents)
+        batch = self._batch(self.step)
+        epoch = self.step // self.steps_per_epoch + 1
+        if (self.step + 1) % self.steps_per_epoch:
+            self._prefetch(self.step + 1)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = loss_backward(
+            self.aligner, self.criterion, batch, self.cache, self.geometries, self.world, self.config.fit.accumulate
+        )
         rate = self._update(loss.total)
         seconds = time.perf_counter() - started
         return {
             "kind": "step",
             "step": self.step,
-            "epoch": epoch + 1,
+            "epoch": epoch,
             "loss": loss.total.item(),
             "inter": loss.inter.item(),
             "intra": loss.intra.item(),
             "temperature": self.criterion.temperature.item(),
             "learning_rate": rate,
-            "questions": len(indices),
+            "questions": len(batch.examples),
             "without_intra": loss.without_intra,
             "pages": len(batch.pages),
             "ms": seconds * 1e3,
         }
 
-    def _batches(self, epoch: int) -> list[npt.NDArray[np.int64]]:
-        if self._order is None or self._order[0] != epoch:
+    def _batch(self, step: int) -> Batch:
+        """The batch of a step, the same in every process."""
+        if self._drawn is None or self._drawn[0] != step:
             fit = self.config.fit
-            self._order = epoch, epoch_batches(self.data.train, fit.batch, fit.page_group, fit.seed, epoch)
-        return self._order[1]
+            epoch, place = divmod(step, self.steps_per_epoch)
+            if self._order is None or self._order[0] != epoch:
+                self._order = epoch, epoch_batches(self.data.train, fit.batch, fit.page_group, fit.seed, epoch)
+            examples = [self.data.train[i] for i in self._order[1][place]]
+            self._drawn = step, draw_batch(examples, self.config.loss, fit.seed, step)
+        return self._drawn[1]
+
+    def _prefetch(self, step: int) -> None:
+        parts = split_batch(self._batch(step), self.geometries, self.world, self.config.fit.accumulate)
+        self.cache.prefetch([page.page_id for part in parts for page in part.pages])
 
     def _update(self, loss: Tensor) -> float:
         if not torch.isfinite(loss):
@@ -122,8 +146,6 @@ class Trainer:
         rate = learning_rate(self.config.fit, self.step, self.total_steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.parameters, self.config.fit.clip_norm)
         self.optimizer.step()
         self.criterion.clamp()
@@ -133,13 +155,14 @@ class Trainer:
     def finish_epoch(self) -> dict[str, Any]:
         """Validate, and keep the weights where they are the best so far (always, without a validation part)."""
         started = time.perf_counter()
-        scores = validate(self.aligner, self.backbone, self.cache, self.geometries, self.data.validation)
+        scores = validate(self.aligner, self.cache, self.geometries, self.data.validation, self.world)
         epoch = self.step // self.steps_per_epoch
         name = self.config.fit.best_by
         is_best = self.best is None or not scores or scores[name] > self.best["validation"][name]
         if is_best:
             self.best = {"step": self.step, "epoch": epoch, "validation": scores}
-            save_aligner(self.folder, self.aligner, self.best)
+            if self.world.is_main:
+                save_aligner(self.folder, self.aligner, self.best)
         seconds = time.perf_counter() - started
         return {
             "kind": "epoch",
@@ -147,8 +170,13 @@ class Trainer:
             "epoch": epoch,
             "validation": scores,
             "best": is_best,
+            "device": self._hardware(),
             "seconds": seconds,
         }
+
+    def _hardware(self) -> str:
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
+        return name if self.world.size == 1 else f"{self.world.size} x {name}"
 
     def save_state(self) -> None:
         """Write what `load_state` needs, in one file."""
@@ -189,37 +217,52 @@ def fit(trainer: Trainer, report: Report) -> int | None:
 
     Args:
         trainer: New, or with a loaded state.
-        report: Called with every line of metrics.
+        report: Called with every line of metrics, in the main process.
 
     Returns:
-        None when the run is finished, else the number of the signal that stopped it; its state is saved then.
+        None when the run is finished, else the number of the signal that stopped it (or another process of it); its
+        state is saved then.
     """
-    config, folder = trainer.config.fit, trainer.folder
+    config, folder, main = trainer.config.fit, trainer.folder, trainer.world.is_main
+    stopped_by: int | None = None
     with (
-        deterministic(config.threads),
-        MetricsFile(folder / METRICS_FILE, trainer.step) as metrics,
+        numerics(_threads(trainer), trainer.device, config.precision),
+        MetricsFile(folder / METRICS_FILE, trainer.step) if main else nullcontext() as metrics,
         stop_on_signals() as stop,
     ):
-        if trainer.step == 0:
+        if trainer.step == 0 and main:
             trainer.save_state()
         saved = time.monotonic()
-        while trainer.step < trainer.total_steps and not stop:
+        while trainer.step < trainer.total_steps and stopped_by is None:
             records = [trainer.train_step()]
             ends_epoch = trainer.step % trainer.steps_per_epoch == 0
             if ends_epoch:
                 records.append(trainer.finish_epoch())
-            for record in records:
-                metrics.append(record)
-                report(record)
+            if metrics is not None:
+                for record in records:
+                    metrics.append(record)
+                    report(record)
+            stopped_by = trainer.world.agree_to_stop(stop.signal)
+            if not main:
+                continue
             if ends_epoch:
                 write_card(folder, finished=trainer.step == trainer.total_steps)
-            if stop or ends_epoch or time.monotonic() - saved > 60 * config.save_minutes:
+            if stopped_by or ends_epoch or time.monotonic() - saved > 60 * config.save_minutes:
                 trainer.save_state()
                 saved = time.monotonic()
     if trainer.step < trainer.total_steps:
-        return stop.signal
-    (folder / STATE_FILE).unlink(missing_ok=True)
+        return stopped_by
+    if main:
+        (folder / STATE_FILE).unlink(missing_ok=True)
     return None
+
+
+def _threads(trainer: Trainer) -> int:
+    """The run's threads; where processes share the machine, no more than this one's share of the cores."""
+    world = trainer.world
+    if world.size == 1:
+        return trainer.config.fit.threads
+    return min(trainer.config.fit.threads, max(1, available_threads() // world.local_size))
 
 
 def learning_rate(config: FitConfig, step: int, total_steps: int) -> float:
@@ -231,27 +274,3 @@ def learning_rate(config: FitConfig, step: int, total_steps: int) -> float:
         return config.learning_rate
     done = (step - rising) / max(1, total_steps - rising)
     return config.learning_rate * (1 + math.cos(math.pi * done)) / 2
-
-
-def available_threads() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextmanager
-def deterministic(threads: int) -> Iterator[None]:
-    """Fixed number of threads and deterministic algorithms; torch's settings are put back afterwards."""
-    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    # Filling fresh memory guards against reading it uninitialised; it costs time and our code never does.
-    # The module is an object with properties, which its type does not show.
-    switches: Any = torch.utils.deterministic
-    filling = switches.fill_uninitialized_memory
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
-    switches.fill_uninitialized_memory = False
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before[0])
-        torch.use_deterministic_algorithms(before[1])
-        switches.fill_uninitialized_memory = filling

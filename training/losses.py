@@ -1,7 +1,8 @@
 """The two contrastive losses of the aligner, on one matrix of similarities, with one learnable temperature.
 
-L = L_inter + weight * L_intra. L_inter tells a question's window from other questions' windows, L_intra from the other
-windows of its own pages. Forms after the project's definitions; the published summaries name the losses only.
+L = inter_weight * L_inter + intra_weight * L_intra. L_inter tells a question's window from other questions' windows,
+L_intra from the other windows of its own pages. Forms after the project's definitions; the published summaries name
+the losses only.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class BatchLoss:
     """The losses of one batch.
 
     Attributes:
-        total: inter + weight * intra; what is minimised.
+        total: inter_weight * inter + intra_weight * intra; what is minimised.
         inter: L_inter over the questions with a positive window.
         intra: Mean L_intra over the questions that have one.
         without_positive: Questions that gave neither loss.
@@ -83,16 +84,21 @@ class PinpointLoss(nn.Module):
     """Both losses and their temperature.
 
     Args:
-        weight: Of L_intra.
+        intra_weight: Of L_intra.
         temperature: Initial value; learnt in log space.
         temperature_range: `clamp` keeps the temperature in it.
+        inter_weight: Of L_inter.
     """
 
     def __init__(
-        self, weight: float = 0.5, temperature: float = 0.07, temperature_range: tuple[float, float] = (0.01, 1.0)
+        self,
+        intra_weight: float = 0.5,
+        temperature: float = 0.07,
+        temperature_range: tuple[float, float] = (0.01, 1.0),
+        inter_weight: float = 1.0,
     ) -> None:
         super().__init__()
-        self.weight = weight
+        self.intra_weight, self.inter_weight = intra_weight, inter_weight
         self.log_range = math.log(temperature_range[0]), math.log(temperature_range[1])
         self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)))
 
@@ -125,5 +131,5 @@ class PinpointLoss(nn.Module):
         inter = inter_loss(pairs, same, self.temperature)
         both = has_both(positive, negative)
         intra = intra_loss(scores, positive, negative, self.temperature).sum() / both.sum().clamp_min(1)
-        total = inter + self.weight * intra
+        total = self.inter_weight * inter + self.intra_weight * intra
         return BatchLoss(total, inter, intra, int((~usable).sum()), int((~both).sum()))

@@ -46,7 +46,7 @@ def card_text(
         _head(name, state),
         _data(described["data"], documents),
         _scores(epochs, described["config"]["fit"]["best_by"]),
-        _training(described, steps),
+        _training(described, steps, epochs[-1].get("device", "cpu") if epochs else "cpu"),
         _LIMITS,
     ]
     return "\n".join(parts)
@@ -117,7 +117,7 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
-def _training(described: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> str:
+def _training(described: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], device: str) -> str:
     seconds = sum(step["ms"] for step in steps) / 1e3
     last = f"{steps[-1]['loss']:.4f}" if steps else "none"
     values = [
@@ -128,8 +128,9 @@ def _training(described: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) 
         [
             "## How it was made",
             "",
-            f"`pinpoint train` of {described['program']}, torch {described['torch']}, on a CPU: {len(steps):,} steps",
-            f"in {seconds:,.0f} s, last loss {last}. Same data, settings and machine: same weights.",
+            f"`pinpoint train` of {described['program']}, torch {described['torch']}, on {device}:",
+            f"{len(steps):,} steps in {seconds:,.0f} s, last loss {last}. Same data, settings and machine: same",
+            "weights, to the bit on a CPU.",
             "",
             f"- tokens: {json.dumps(described['backbone'])}",
             *values,

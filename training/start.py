@@ -14,14 +14,23 @@ from training.backbones.base import Backbone
 from training.checkpoint import STATE_FILE, read_run_config, refuse_overwriting, write_run_config
 from training.config import TrainConfig
 from training.data import Example, TrainingData, label_samples, split_by_document
-from training.fit import Trainer, available_threads
+from training.distributed import World
+from training.fit import Trainer
 from training.geometry import Geometries
-from training.page_cache import PageCache
+from training.numerics import available_threads
+from training.page_cache import PageCache, PageTokens
 from training.pages import PageStore
 
 
 def new_run(
-    folder: Path, dataset: Path, workspace: Path, config: TrainConfig, sources: Sequence[str] | None = None
+    folder: Path,
+    dataset: Path,
+    workspace: Path,
+    config: TrainConfig,
+    sources: Sequence[str] | None = None,
+    *,
+    features: Path | None = None,
+    world: World | None = None,
 ) -> Trainer:
     """Read the data and make the folder of a new run.
 
@@ -31,52 +40,69 @@ def new_run(
         workspace: The workspace it was published from: words and pixels.
         config: Settings.
         sources: Sources of the dataset to learn from, all by default.
+        features: Feature cache with the tokens of all pages; without one they are encoded as they are needed.
+        world: The processes that train the run together; the main one makes the folder.
 
     Raises:
-        UsageError: The folder is taken, or the dataset has no such source.
-        TrainingError: There is nothing to learn from, or the workspace does not fit the dataset.
+        UsageError: The folder is taken, the dataset has no such source, or `fit.device` is not there.
+        TrainingError: There is nothing to learn from, or the workspace or the feature cache does not fit.
     """
-    refuse_overwriting(folder)
-    threads = config.fit.threads or available_threads()
+    world = world or World()
+    if world.is_main:
+        refuse_overwriting(folder)
+    world.device(config.fit.device)  # before the backbone chooses one
+    threads = config.fit.threads or max(1, available_threads() // world.local_size)
     config = config.model_copy(update={"fit": config.fit.model_copy(update={"threads": threads})})
     backbone = make_backbone(config.backbone.name, config.backbone.options)
-    data, geometries, cache = _read(dataset, workspace, config, backbone, sources)
+    data, geometries, cache = _read(dataset, workspace, config, backbone, sources, features)
     described = {
         "dataset": dataset.resolve().name,
         "sources": None if sources is None else list(sources),
         "fingerprint": data.fingerprint(),
         "counts": data.counts(),
     }
-    write_run_config(folder, config, backbone, described, data.documents())
-    return Trainer(folder, config, data, geometries, cache)
+    if world.is_main:
+        write_run_config(folder, config, backbone, described, data.documents())
+    return Trainer(folder, config, data, geometries, cache, world)
 
 
-def resume_run(folder: Path, dataset: Path, workspace: Path) -> Trainer:
+def resume_run(
+    folder: Path, dataset: Path, workspace: Path, *, features: Path | None = None, world: World | None = None
+) -> Trainer:
     """Take up an unfinished run where it was saved, with its own settings and sources.
+
+    The number of processes, and where tokens come from, may differ from those the run was started with.
 
     Raises:
         UsageError: There is no unfinished run in the folder.
         TrainingError: The data are not those that the run was started with, or the state cannot be used.
     """
+    world = world or World()
+    world.device("auto")  # before the backbone chooses one
     config, backbone, described = read_run_config(folder)
     if not (folder / STATE_FILE).is_file():
         raise UsageError(f"has no {STATE_FILE}: there is nothing to resume", file=folder)
     recorded: dict[str, Any] = described["data"]
-    data, geometries, cache = _read(dataset, workspace, config, backbone, recorded["sources"])
+    data, geometries, cache = _read(dataset, workspace, config, backbone, recorded["sources"], features)
     if data.fingerprint() != recorded["fingerprint"]:
         raise TrainingError(
             "questions, labels or documents are not those that the run was started with",
             file=dataset,
             remedy="resume with the same dataset, or start a new run",
         )
-    trainer = Trainer(folder, config, data, geometries, cache)
+    trainer = Trainer(folder, config, data, geometries, cache, world)
     trainer.load_state()
     return trainer
 
 
 def _read(
-    dataset: Path, workspace: Path, config: TrainConfig, backbone: Backbone, sources: Sequence[str] | None
-) -> tuple[TrainingData, Geometries, PageCache]:
+    dataset: Path,
+    workspace: Path,
+    config: TrainConfig,
+    backbone: Backbone,
+    sources: Sequence[str] | None,
+    features: Path | None,
+) -> tuple[TrainingData, Geometries, PageTokens]:
     store = PageStore(Workspace.open(workspace))
     if backbone.reads_words and not store.has_words:
         raise TrainingError(
@@ -87,7 +113,15 @@ def _read(
     _check_pages(examples, store)
     data = split_by_document(examples, config.data)
     data.left_out.update(left_out)
-    return data, geometries, PageCache(backbone, store, config.fit.cache_mb * 2**20)
+    return data, geometries, _tokens(backbone, store, config, features)
+
+
+def _tokens(backbone: Backbone, store: PageStore, config: TrainConfig, features: Path | None) -> PageTokens:
+    if features is None:
+        return PageCache(backbone, store, config.fit.cache_mb * 2**20)
+    from training.features import open_features
+
+    return open_features(features, backbone, store)
 
 
 def _check_pages(examples: Iterable[Example], store: PageStore) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,21 +13,26 @@ import torch
 from pinpoint_data.scores import rank_windows, windows_to_coverage
 from pinpoint_data.windows import NEGATIVE, POSITIVE
 from training.aligner import Aligner
-from training.backbones.base import Backbone
 from training.data import Example
+from training.distributed import World
 from training.geometry import Geometries, PageGeometry
-from training.page_cache import PageCache
+from training.page_cache import PageTokens
 from training.questions import encode_questions
 
 WATCH_BUDGET = 0.25
+_NAMES = ("auc", "recall", "top1")
 PageScores = list[npt.NDArray[np.float64]]
 
 
 @torch.inference_mode()
 def validate(
-    aligner: Aligner, backbone: Backbone, cache: PageCache, geometries: Geometries, examples: Sequence[Example]
+    aligner: Aligner,
+    cache: PageTokens,
+    geometries: Geometries,
+    examples: Sequence[Example],
+    world: World | None = None,
 ) -> dict[str, float]:
-    """Means over the questions.
+    """Means over the questions; each process takes some of the pages, and all get the same means.
 
     Returns:
         `recall`: evidence recall when whole windows are taken in rank order until coverage reaches 0.25.
@@ -34,23 +40,37 @@ def validate(
         `auc`: share of (positive, negative) pairs ranked rightly; over questions that have both.
         Empty without questions.
     """
+    world = world or World()
     if not examples:
         return {}
-    found: dict[str, list[float]] = defaultdict(list)
-    by_pages: dict[tuple[str, ...], list[Example]] = defaultdict(list)
-    for example in examples:
-        by_pages[example.pages].append(example)
-    for same in by_pages.values():
-        pages = [geometries.of(*size) for size in same[0].sizes]
-        questions = encode_questions(aligner, backbone, [example.question for example in same])
-        scores = [
-            aligner.score(aligner.encode_page(cache.tokens(page_id)), geometry.tokens, questions).double().numpy()
-            for page_id, geometry in zip(same[0].pages, pages, strict=True)
-        ]
-        for row, example in enumerate(same):
-            for name, value in question_scores(example, pages, [page[row] for page in scores]).items():
-                found[name].append(value)
-    return {name: float(np.mean(values)) for name, values in sorted(found.items())}
+    by_pages: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for index, example in enumerate(examples):
+        by_pages[example.pages].append(index)
+    mine = list(by_pages.values())[world.rank :: world.size]
+    # One row a question; what another process fills is 0 here, what a question does not have is NaN there.
+    found = torch.zeros(len(examples), len(_NAMES), dtype=torch.float64)
+    for place, same in enumerate(mine):
+        if place + 1 < len(mine):
+            cache.prefetch(examples[mine[place + 1][0]].pages)
+        for index, scores in zip(same, _score(aligner, cache, geometries, [examples[i] for i in same]), strict=True):
+            found[index] = torch.tensor([scores.get(name, math.nan) for name in _NAMES], dtype=torch.float64)
+    columns = zip(_NAMES, world.sum_(found).numpy().T, strict=True)
+    return {name: float(np.nanmean(column)) for name, column in columns if not np.isnan(column).all()}
+
+
+def _score(
+    aligner: Aligner, cache: PageTokens, geometries: Geometries, same: Sequence[Example]
+) -> Iterator[dict[str, float]]:
+    """`question_scores` of questions over the same pages."""
+    pages = [geometries.of(*size) for size in same[0].sizes]
+    questions = encode_questions(aligner, cache.backbone, [example.question for example in same])
+    scores = []
+    for page_id, geometry in zip(same[0].pages, pages, strict=True):
+        encoded = aligner.encode_page(cache.tokens(page_id).to(aligner.device, non_blocking=True))
+        found = aligner.score(encoded, [geometry.tokens.to(aligner.device)], questions)
+        scores.append(found.cpu().double().numpy())
+    for row, example in enumerate(same):
+        yield question_scores(example, pages, [page[row] for page in scores])
 
 
 def question_scores(example: Example, pages: Sequence[PageGeometry], scores: PageScores) -> dict[str, float]:

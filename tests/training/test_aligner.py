@@ -13,8 +13,8 @@ from pinpoint_data.errors import TrainingError
 from pinpoint_data.token_grid import even_grid
 from pinpoint_data.windows import WindowSpec, make_windows
 from training.aligner import Aligner, window_tokens
-from training.mlp import Mlp
-from training.window_pooling import CHUNK, window_scores
+from training.mlp import Mlp, rms_scale
+from training.window_pooling import window_scores, windows_at_a_time
 
 torch.set_num_threads(1)
 
@@ -42,7 +42,7 @@ def unfolded(aligner: Aligner, tokens: Tensor, windows: Tensor, question: Tensor
 def scored(aligner: Aligner, tokens: Tensor, windows: Tensor, questions: list[Tensor]) -> Tensor:
     padded = torch.nn.utils.rnn.pad_sequence(questions, batch_first=True, padding_value=7.0)
     mask = torch.arange(padded.shape[1]) < torch.tensor([len(q) for q in questions])[:, None]
-    return aligner.score(aligner.encode_page(tokens), windows, aligner.encode_questions(padded, mask))
+    return aligner.score(aligner.encode_page(tokens), [windows], aligner.encode_questions(padded, mask))
 
 
 def problem(similarity: str = "mean-cosine", rows: int = 23, cols: int = 17, seed: int = 0):
@@ -84,7 +84,8 @@ def test_the_hand_written_backward_passes_gradcheck(flattened: bool) -> None:
     )
     windows = torch.tensor([[0, 1, 2], [2, 3, 4], [9, 10, 11], [2, 4, 9]])
     torch.autograd.gradcheck(
-        lambda v, lo, t: window_scores(v, lo, windows, t, flattened=flattened), (values, logits, text)
+        lambda v, lo, t: window_scores(v, lo, [windows, windows[:2, :2]], t, flattened=flattened),
+        (values, logits, text),
     )
 
 
@@ -124,9 +125,11 @@ def test_logits_far_apart_neither_overflow_nor_vanish() -> None:
     torch.testing.assert_close(ours, naive, atol=1e-5, rtol=0)
 
 
-def test_more_windows_than_a_chunk_are_all_scored() -> None:
+def test_more_windows_than_a_chunk_are_all_scored(monkeypatch: pytest.MonkeyPatch) -> None:
     aligner, tokens, windows, questions = problem(rows=46, cols=36)
-    assert len(windows) > CHUNK
+    values, logits = aligner.encode_page(tokens)
+    monkeypatch.setattr("training.window_pooling.chunk_length", lambda *_: 4)
+    assert len(windows) > windows_at_a_time(values, logits, windows) == 4
     whole = scored(aligner, tokens, windows, questions)
     parts = torch.cat([scored(aligner, tokens, w, questions) for w in windows.split(3)], dim=1)
     torch.testing.assert_close(whole, parts, atol=1e-6, rtol=0)
@@ -143,14 +146,70 @@ def test_an_mlp_starts_as_a_linear_map_and_can_leave_it() -> None:
     assert not torch.allclose(mlp(a + 2 * b), mlp(a) + 2 * mlp(b), atol=1e-2)
 
 
-def test_the_mlps_own_backward_passes_gradcheck() -> None:
+@pytest.mark.parametrize("scaled", [False, True])
+def test_the_mlps_own_backward_passes_gradcheck(scaled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.mlp.chunk_length", lambda *_: 2)  # six rows in three chunks
     mlp = Mlp(5, 6, 4, torch.Generator().manual_seed(0)).double()
     for weights in mlp.parameters():
         weights.data += 0.1 * torch.randn_like(weights)
-    tokens = torch.randn(2, 3, 5, dtype=torch.float64, requires_grad=True)
-    torch.autograd.gradcheck(lambda x, *_: mlp(x), (tokens, *mlp.parameters()))
-    expected = mlp.last(torch.nn.functional.gelu(mlp.first(tokens)))
-    torch.testing.assert_close(mlp(tokens), expected)
+    tokens = torch.randn(2, 3, 5, dtype=torch.float64)
+    scale = rms_scale(tokens) if scaled else None
+    torch.autograd.gradcheck(lambda *_: mlp(tokens, scale), tuple(mlp.parameters()))
+    expected = mlp.last(torch.nn.functional.gelu(mlp.first(tokens if scale is None else tokens * scale)))
+    torch.testing.assert_close(mlp(tokens, scale), expected)
+
+
+def test_rms_makes_the_size_of_tokens_irrelevant_and_leaves_empty_ones_empty() -> None:
+    tokens = torch.randn(6, 12) * torch.tensor([1e-3, 0.02, 1.0, 50.0, 3.0, 0.0]).unsqueeze(1)
+    scaled = tokens * rms_scale(tokens)
+    torch.testing.assert_close(scaled[:5].square().mean(dim=1), torch.ones(5))
+    assert (scaled[5] == 0).all() and torch.isfinite(rms_scale(tokens)).all()
+    plain, rms = (Aligner(12, 12, queries=3, width=8, normalise=n) for n in ("none", "rms"))
+    torch.testing.assert_close(rms.encode_page(tokens)[0], plain.encode_page(scaled)[0], atol=1e-5, rtol=1e-5)
+
+
+def test_bfloat16_products_change_scores_by_rounding_only() -> None:
+    aligner, tokens, windows, questions = problem()
+    exact = scored(aligner, tokens, windows, questions)
+    exact.sum().backward()
+    gradients = [weights.grad.clone() for weights in aligner.parameters()]
+    aligner.zero_grad()
+    aligner.compute_dtype = torch.bfloat16
+    rounded = scored(aligner, tokens.bfloat16(), windows, questions)
+    assert rounded.dtype == torch.float32
+    torch.testing.assert_close(rounded, exact, atol=0.03, rtol=0)
+    rounded.sum().backward()
+    for weights, gradient in zip(aligner.parameters(), gradients, strict=True):
+        assert weights.grad.dtype == torch.float32
+        assert torch.cosine_similarity(weights.grad.flatten(), gradient.flatten(), dim=0) > 0.99
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_tokens_are_computed_in_the_precision_of_the_weights(dtype: torch.dtype) -> None:
+    aligner, tokens, windows, questions = problem()
+    tokens = tokens.to(dtype)
+    assert torch.equal(scored(aligner, tokens, windows, questions), scored(aligner, tokens.float(), windows, questions))
+
+
+@given(st.lists(st.tuples(st.integers(1, 24), st.integers(1, 24)), min_size=1, max_size=4), st.booleans())
+@settings(max_examples=15, deadline=None)
+def test_ragged_pages_scored_at_once_are_pages_scored_alone(sizes: list[tuple[int, int]], flattened: bool) -> None:
+    aligner, _, _, questions = problem("flattened" if flattened else "mean-cosine")
+    pages, windows, moved = [], [], []
+    for number, (rows, cols) in enumerate(sizes):  # pages below ten tokens have smaller windows
+        grid = even_grid(rows, cols, cols * 28, rows * 28, "test")
+        windows.append(window_tokens(make_windows(grid, WindowSpec()).rows_cols, cols))
+        moved.append(windows[-1] + sum(len(page) for page in pages))
+        pages.append(torch.randn(rows * cols, 12, generator=torch.Generator().manual_seed(number)))
+    mask = torch.ones(1, len(questions[0]), dtype=torch.bool)
+    text = aligner.encode_questions(questions[0].unsqueeze(0), mask)
+    together = aligner.score(aligner.encode_page(torch.cat(pages)), moved, text)[0]
+    naive = torch.cat([unfolded(aligner, p, w, questions[0]) for p, w in zip(pages, windows, strict=True)])
+    torch.testing.assert_close(together, naive, atol=1e-5, rtol=0)
+    pull = torch.randn(len(naive), generator=torch.Generator().manual_seed(1))
+    ours, theirs = (torch.autograd.grad((s * pull).sum(), aligner.queries) for s in (together, naive))
+    scale = theirs[0].abs().max().clamp_min(1.0)
+    torch.testing.assert_close(ours[0] / scale, theirs[0] / scale, atol=1e-5, rtol=0)
 
 
 def test_an_untrained_aligner_ranks_the_window_that_holds_the_questions_words_first() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from pinpoint_data.errors import UsageError
 from training.backbones import make_backbone
-from training.config import TrainConfig, load_config, parse_config, recipe_path
+from training.config import TrainConfig, load_config, parse_config, recipe_names, recipe_path
 
 
 def test_the_defaults_are_the_papers() -> None:
@@ -17,13 +17,30 @@ def test_the_defaults_are_the_papers() -> None:
     assert (config.aligner.queries, config.loss.intra_weight) == (100, 0.5)
     assert (config.fit.epochs, config.fit.batch, config.fit.learning_rate) == (5, 32, 2e-5)
     assert config.loss.temperature == 0.07
-    assert load_config(recipe_path("paper")) == config
 
 
-def test_every_recipe_is_valid_and_its_backbone_can_be_made() -> None:
-    for file in sorted(recipe_path("paper").parent.glob("*.toml")):
-        config = load_config(file)
-        make_backbone(config.backbone.name, config.backbone.options)
+@pytest.mark.parametrize(("name", "model"), [("llava-next", "llava-v1.6-vicuna-7b-hf"), ("qwen2-vl", "Qwen2-VL-7B")])
+def test_a_vision_language_models_recipe_has_the_papers_settings(name: str, model: str) -> None:
+    config, plain = load_config(name), TrainConfig()
+    assert config.backbone.name == name and model in config.backbone.options["model"]
+    assert config.windows == plain.windows and config.loss == plain.loss and config.labels == plain.labels
+    assert config.fit == plain.fit.model_copy(update={"precision": "bf16"})
+    changed = {"dim": 512, "normalise": "rms", "query_scale": 1.0}
+    assert config.aligner == plain.aligner.model_copy(update=changed)
+
+
+def test_every_recipe_is_valid() -> None:
+    assert recipe_names() == ["llava-next", "ocr-grid", "qwen2-vl"]
+    for name in recipe_names():
+        assert load_config(name) == load_config(recipe_path(name))
+    default = load_config()
+    make_backbone(default.backbone.name, default.backbone.options)
+
+
+def test_a_file_of_a_recipes_name_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("qwen2-vl").write_text("[fit]\nepochs = 2\n")
+    assert load_config("qwen2-vl").fit.epochs == 2
 
 
 def test_names_without_their_section_are_unique() -> None:
@@ -77,6 +94,11 @@ def test_a_file_is_taken_and_set_wins(tmp_path: Path) -> None:
         ("hidden=7", r"aligner\.hidden: .*multiple of 2"),
         ("epochs=1\nbatch = 2", r"fit\.epochs: .*integer"),
         ("data.splits=train", r"data\.splits: .*list"),
+        ("device=gpu", r"fit\.device: .*'gpu'"),
+        ("device=cuda:x", r"fit\.device: .*'cuda:x'"),
+        ("precision=fp16", r"fit\.precision: .*'fp32' or 'bf16'"),
+        ("accumulate=0", r"fit\.accumulate: .*greater than or equal to 1, got 0"),
+        ("normalise=l2", r"aligner\.normalise: .*'none' or 'rms'"),
     ],
 )
 def test_a_bad_setting_is_refused_by_name(setting: str, message: str) -> None:
@@ -104,10 +126,21 @@ def test_a_bad_file_is_refused_by_name(tmp_path: Path, text: str, message: str) 
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no such configuration file"):
+    with pytest.raises(UsageError, match=r"none\.toml: no such configuration file .*llava-next, ocr-grid, qwen2-vl"):
         load_config(tmp_path / "none.toml")
-    with pytest.raises(UsageError, match="no recipe 'none'; expected one of ocr-grid, paper"):
+    with pytest.raises(UsageError, match="no recipe 'none'; expected one of llava-next, ocr-grid, qwen2-vl"):
         recipe_path("none")
+
+
+def test_a_run_must_minimise_something() -> None:
+    assert load_config(None, ["inter_weight=0"]).loss.inter_weight == 0
+    with pytest.raises(UsageError, match="both 0"):
+        load_config(None, ["inter_weight=0", "intra_weight=0"])
+
+
+@pytest.mark.parametrize("name", ["auto", "cpu", "cuda", "cuda:1", "mps"])
+def test_devices_are_named_as_torch_names_them(name: str) -> None:
+    assert load_config(None, [f"device={name}"]).fit.device == name
 
 
 def test_settings_survive_json() -> None:

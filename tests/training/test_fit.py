@@ -17,8 +17,9 @@ from training import load_run
 from training.batches import draw_batch, epoch_batches
 from training.checkpoint import ALIGNER_FILE, STATE_FILE
 from training.config import FitConfig
-from training.fit import Trainer, deterministic, fit, learning_rate
+from training.fit import Trainer, fit, learning_rate
 from training.interrupt import stop_on_signals
+from training.numerics import numerics
 
 torch.set_num_threads(1)
 
@@ -222,7 +223,7 @@ def test_learning_rate_rises_then_follows_its_schedule() -> None:
 
 def test_torchs_settings_are_put_back() -> None:
     before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    with pytest.raises(ZeroDivisionError), deterministic(1):
+    with pytest.raises(ZeroDivisionError), numerics(1, torch.device("cpu")):
         assert torch.are_deterministic_algorithms_enabled()
         raise ZeroDivisionError
     assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == before

@@ -63,7 +63,7 @@ def test_a_positive_is_no_rival_of_another_positive() -> None:
 
 
 def test_questions_without_positive_or_negative_windows_are_counted_and_harmless() -> None:
-    criterion = PinpointLoss(weight=0.5, temperature=0.5)
+    criterion = PinpointLoss(intra_weight=0.5, temperature=0.5)
     scores = torch.tensor([[0.9, 0.2], [0.1, 0.4], [0.3, 0.3]], requires_grad=True)
     positive = torch.tensor([[1, 0], [0, 1], [0, 0]], dtype=torch.bool)
     negative = torch.tensor([[0, 1], [0, 0], [1, 1]], dtype=torch.bool)
@@ -77,6 +77,17 @@ def test_questions_without_positive_or_negative_windows_are_counted_and_harmless
     assert has_both(positive, negative).tolist() == [True, False, False]
     loss.total.backward()
     assert torch.isfinite(scores.grad).all() and (scores.grad[2] == 0).all()
+
+
+def test_either_loss_can_be_left_out() -> None:
+    scores = torch.tensor([[0.9, 0.1], [0.3, 0.5]])
+    yes = torch.eye(2, dtype=torch.bool)
+    both, inter, intra = (
+        PinpointLoss(inter_weight=a, intra_weight=b)(scores, yes, ~yes, torch.arange(2), torch.arange(2))
+        for a, b in ((2.0, 0.5), (1.0, 0.0), (0.0, 1.0))
+    )
+    assert inter.total == inter.inter and intra.total == intra.intra
+    torch.testing.assert_close(both.total, 2 * inter.total + intra.total / 2)
 
 
 def test_a_batch_without_any_positive_gives_zero_and_no_nan() -> None:

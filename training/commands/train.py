@@ -6,7 +6,7 @@ import shlex
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from pinpoint_data.console import emit, json_option
 from pinpoint_data.errors import UsageError
 
 if TYPE_CHECKING:
+    from training.distributed import World
     from training.fit import Trainer
 
 _SMOOTH = 0.9
@@ -38,20 +39,28 @@ _SMOOTH = 0.9
 )
 @click.option(
     "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Settings as TOML; the recipe ocr-grid by default.",
+    metavar="FILE|RECIPE",
+    help="Settings as TOML, or the name of a recipe (ocr-grid, llava-next, qwen2-vl).  [default: ocr-grid]",
 )
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one setting; may be repeated.")
 @click.option("--source", "sources", multiple=True, help="Source to learn from; may be repeated. Default: all.")
+@click.option(
+    "--cache",
+    default="none",
+    show_default=True,
+    metavar="DIR|none",
+    help="Feature cache made by pinpoint features; none: pages are encoded on the fly.",
+)
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run, with its own settings and sources.")
 @json_option
 def train(
     run: Path,
     dataset: Path,
     workspace: Path,
-    config: Path | None,
+    config: str | None,
     settings: tuple[str, ...],
     sources: tuple[str, ...],
+    cache: str,
     resume: bool,
     as_json: bool,
 ) -> None:
@@ -59,28 +68,44 @@ def train(
 
     Questions with gold boxes are split by document into a part to learn from and a part to watch; the weights of the
     best epoch are kept. Ctrl-C saves; the same command with --resume goes on, to the same weights as if it had never
-    stopped. RUN is a folder that stands alone: settings, weights, metrics and a model card.
+    stopped. RUN is a folder that stands alone: settings, weights, metrics and a model card. Under torchrun all
+    processes train one run: the same steps as one process, up to rounding.
 
     \b
-    Example:
+    Examples:
       pinpoint train runs/first --dataset dataset --workspace ws --set epochs=10
+      torchrun --nproc-per-node 8 -m pinpoint_data train runs/second --config qwen2-vl --cache features \\
+        --dataset dataset --workspace ws
     """
     if resume and (config or settings or sources):
         raise UsageError("--resume keeps the run's own settings and sources; leave out --config, --set and --source")
-    with _alone(run):
-        trainer = _trainer(run, dataset, workspace, config, settings, sources, resume)
-        click.echo(_opening(trainer), err=True)
+    from training.distributed import open_world
+
+    with open_world() as world, _alone(run) if world.is_main else nullcontext():
+        features = None if cache == "none" else Path(cache)
+        trainer = _trainer(run, dataset, workspace, config, settings, sources, features, resume, world)
+        if world.is_main:
+            click.echo(_opening(trainer), err=True)
         started = time.monotonic()
         stopped_by = _fit(trainer)
         seconds = time.monotonic() - started
+        if stopped_by is not None and world.is_main:
+            click.echo(_stopped(trainer, stopped_by, dataset, workspace, cache), err=True)
+        elif world.is_main:
+            emit(_payload(trainer, run, seconds), _closing(trainer, run, seconds), as_json=as_json)
     if stopped_by is not None:
-        command = shlex.join(
-            ["pinpoint", "train", str(run), "--dataset", str(dataset), "--workspace", str(workspace), "--resume"]
-        )
-        name = signal.Signals(stopped_by).name
-        click.echo(f"{name}: stopped after step {trainer.step:,}, state saved. Go on with:\n  {command}", err=True)
         raise SystemExit(128 + stopped_by)
-    emit(_payload(trainer, run, seconds), _closing(trainer, run, seconds), as_json=as_json)
+
+
+def _stopped(trainer: Trainer, stopped_by: int, dataset: Path, workspace: Path, cache: str) -> str:
+    command = ["pinpoint", "train", str(trainer.folder), "--dataset", str(dataset), "--workspace", str(workspace)]
+    if trainer.world.size > 1:
+        command[:1] = ["torchrun", "--nproc-per-node", str(trainer.world.local_size), "-m", "pinpoint_data"]
+    if cache != "none":
+        command += ["--cache", cache]
+    name = signal.Signals(stopped_by).name
+    line = shlex.join([*command, "--resume"])
+    return f"{name}: stopped after step {trainer.step:,}, state saved. Go on with:\n  {line}"
 
 
 @contextmanager
@@ -104,17 +129,20 @@ def _trainer(
     run: Path,
     dataset: Path,
     workspace: Path,
-    config: Path | None,
+    config: str | None,
     settings: tuple[str, ...],
     sources: tuple[str, ...],
+    features: Path | None,
     resume: bool,
+    world: World,
 ) -> Trainer:
     from training.config import load_config
     from training.start import new_run, resume_run
 
     if resume:
-        return resume_run(run, dataset, workspace)
-    return new_run(run, dataset, workspace, load_config(config, settings), sources or None)
+        return resume_run(run, dataset, workspace, features=features, world=world)
+    settled = load_config(config, settings)
+    return new_run(run, dataset, workspace, settled, sources or None, features=features, world=world)
 
 
 def _fit(trainer: Trainer) -> int | None:
