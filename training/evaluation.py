@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from loaders.samples import Sample
 from pinpoint_data.errors import GeometryError, Outcome, PageError, Problem, TrainingError
 from pinpoint_data.grids import TokenGrid
 from pinpoint_data.progress import track
 from pinpoint_data.windows import LabelRule, WindowSpec, make_windows
+from training.evaluation_intervals import FloatArray, columns_of
+from training.page_cache import PageTokens
 from training.pages import PageStore
 from training.question_scores import QuestionEvidence, score_ranking
 from training.selectors.base import PageView, QuestionView, WindowScorer, checked_scores, window_places
@@ -27,8 +29,6 @@ from training.selectors.base import PageView, QuestionView, WindowScorer, checke
 BUDGETS = (0.10, 0.25, 0.60)
 COVERAGES = (0.60, 0.25, 0.10)
 _PAGES_KEPT = 128
-
-FloatArray = npt.NDArray[np.float64]
 
 
 class PageViews:
@@ -121,6 +121,7 @@ def evaluate(
     *,
     budgets: Sequence[float] = BUDGETS,
     coverages: Sequence[float] = COVERAGES,
+    tokens: PageTokens | None = None,
 ) -> Evaluation:
     """Score every question with every scorer.
 
@@ -134,6 +135,7 @@ def evaluate(
         rule: When a window is positive, for top-1 accuracy.
         budgets: Exact shares of tokens.
         coverages: Shares r of region accuracy.
+        tokens: Where a scorer reads visual tokens; it is told which pages come next.
 
     Raises:
         TrainingError: A scorer's scores are unusable, or the workspace is not the dataset's.
@@ -143,12 +145,11 @@ def evaluate(
         raise TrainingError(f"scorers must have different names, got {', '.join(names)}")
     evaluation = Evaluation(tuple(budgets), tuple(coverages))
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in names}
-    for sample in track(samples, "evaluate"):
-        if sample.status != "evidence" or not sample.evidence:
-            reason = f"status {sample.status}" if sample.status != "evidence" else "status evidence, but no box"
-            evaluation.left_out[reason] += 1
-            continue
+    asked = [sample for sample in samples if not _without_gold(sample, evaluation)]
+    for index, sample in enumerate(track(asked, "evaluate")):
         try:
+            if tokens is not None:
+                _announce(tokens, asked[index : index + 2])
             evidence, scored = _score(sample, scorers, views, rule or LabelRule(), evaluation)
         except (PageError, GeometryError) as error:
             record = f"question {sample.question_id}"
@@ -158,8 +159,34 @@ def evaluate(
         evaluation.clipped.append(evidence.measured.clipped_share)
         for name, row in zip(names, scored, strict=True):
             rows[name].append(row)
-    evaluation.scores = {name: _columns(found) for name, found in rows.items()}
+    evaluation.scores = {name: columns_of(found) for name, found in rows.items()}
     return evaluation
+
+
+def _without_gold(sample: Sample, evaluation: Evaluation) -> bool:
+    """Whether there is nothing to score the question against; it is counted then."""
+    if sample.status == "evidence" and sample.evidence:
+        return False
+    reason = f"status {sample.status}" if sample.status != "evidence" else "status evidence, but no box"
+    evaluation.left_out[reason] += 1
+    return True
+
+
+def _announce(tokens: PageTokens, samples: Sequence[Sample]) -> None:
+    """Have the pages of a question, and of those that follow, got ready.
+
+    Raises:
+        PageError: There are no tokens of a page; a page that cannot be read was never encoded.
+    """
+    own, *later = [[page.page_id for page in sample.pages] for sample in samples]
+    try:
+        tokens.prefetch(own)
+    except TrainingError as error:
+        where = {"file": error.file, "record": error.record, "remedy": error.remedy}
+        raise PageError("page-without-tokens", error.message, **where) from error
+    for pages in later:
+        with suppress(TrainingError):  # said when their turn comes
+            tokens.prefetch([page_id for page_id in pages if page_id not in own])
 
 
 def _score(
@@ -173,8 +200,3 @@ def _score(
         places = window_places(checked_scores(scorer, view), view.question_id)
         rows.append(score_ranking(evidence, windows, places, evaluation.budgets, evaluation.coverages))
     return evidence, rows
-
-
-def _columns(rows: Sequence[dict[str, float]]) -> dict[str, FloatArray]:
-    names = dict.fromkeys(name for row in rows for name in row)
-    return {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}

@@ -2,67 +2,26 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
-
-from rich import box
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from pinpoint_data.errors import one_line
 from pinpoint_data.schema import ROLES
+from training.evaluation_tables import ScoreTable, markdown_report, score_rows, short_score, terminal
 from training.question_scores import share_name
 
 Summary = Mapping[str, Any]
-WIDTH = 100
-_FEW_DOCUMENTS = 10
-
-
-@dataclass(frozen=True)
-class ScoreTable:
-    """One table of a report.
-
-    Attributes:
-        title: What it shows.
-        columns: Headings; the first column names the row.
-        rows: Cells.
-    """
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+FEW_DOCUMENTS = 10
 
 
 def terminal_text(summary: Summary) -> str:
     """Head, warnings and the main tables, plain text of at most 100 columns."""
-    console = Console(file=io.StringIO(), width=WIDTH, color_system=None, legacy_windows=False, highlight=False)
-    for line in head_lines(summary):
-        console.print(escape(line))
-    for shown in _main_tables(summary):
-        table = Table(
-            box=box.SIMPLE_HEAD, title=escape(shown.title), title_justify="left", title_style="", pad_edge=False
-        )
-        for index, column in enumerate(shown.columns):
-            table.add_column(escape(column), justify="left" if index == 0 else "right", overflow="fold")
-        for row in shown.rows:
-            table.add_row(*map(escape, row))
-        console.print(table)
-    text = console.file.getvalue()  # type: ignore[attr-defined]
-    return "\n".join(line.rstrip() for line in text.splitlines())
+    return terminal(head_lines(summary), _main_tables(summary))
 
 
 def markdown(summary: Summary) -> str:
     """The whole report: the main tables, then hits, roles and every source."""
-    lines = ["# Evaluation", "", *(f"{line}  " for line in head_lines(summary))]
-    for shown in (*_main_tables(summary), *_more_tables(summary)):
-        lines += ["", f"## {_cell(shown.title)}", ""]
-        lines.append("| " + " | ".join(map(_cell, shown.columns)) + " |")
-        lines.append("|" + "|".join(["---", *["---:"] * (len(shown.columns) - 1)]) + "|")
-        lines += ["| " + " | ".join(map(_cell, row)) + " |" for row in shown.rows]
-    return "\n".join(lines) + "\n"
+    return markdown_report("Evaluation", head_lines(summary), (*_main_tables(summary), *_more_tables(summary)))
 
 
 def head_lines(summary: Summary) -> list[str]:
@@ -82,7 +41,7 @@ def head_lines(summary: Summary) -> list[str]:
     lines.append(f"evidence outside the grid: {lost}")
     boot = f"mean [95 % interval over {summary['bootstrap']['resamples']:,} resamples of documents]"
     lines.append(f"{boot}; ties between windows are broken at random")
-    if counts["documents"] < _FEW_DOCUMENTS:
+    if counts["documents"] < FEW_DOCUMENTS:
         lines.append(f"few documents ({counts['documents']}): the intervals are rough")
     lines += [f"WARNING: {warning}" for warning in summary.get("warnings", ())]
     return [one_line(line) for line in lines]
@@ -111,7 +70,7 @@ def _by_source(summary: Summary, names: Sequence[str], titles: Sequence[str]) ->
         if group != "all":
             n = summary["questions"]["by_source"][group]
             rows += [
-                (f"{group} ({n:,})", scorer, *(_short(found.get(name)) for name in names))
+                (f"{group} ({n:,})", scorer, *(short_score(found.get(name)) for name in names))
                 for scorer, found in scorers.items()
             ]
     return ScoreTable("Evidence recall by source", ("source", "scorer", *titles), tuple(rows))
@@ -138,30 +97,4 @@ def _more_tables(summary: Summary) -> Iterator[ScoreTable]:
 
 
 def _table(title: str, scorers: Mapping[str, Any], names: Sequence[str], titles: Sequence[str]) -> ScoreTable:
-    rows = tuple((scorer, *(_short(found.get(name)) for name in names)) for scorer, found in scorers.items())
-    return ScoreTable(title, ("scorer", *titles), rows)
-
-
-def _short(found: Mapping[str, float | None] | None) -> str:
-    """`.841 [.80,.88]`; a dash where no question has the score, no interval where one document has all of them."""
-    if found is None:
-        return "-"
-    mean, low, high = found["mean"], found["low"], found["high"]
-    assert mean is not None
-    if low is None or high is None:
-        return f"{_number(mean, 3)}            "
-    return f"{_number(mean, 3)} [{_number(low, 2)},{_number(high, 2)}]"
-
-
-def _number(value: float, digits: int) -> str:
-    """Without the zero before the point; with a digit less where another one stands there, so that columns align."""
-    text = f"{value:.{digits}f}"
-    whole, point, decimals = text.partition(".")
-    if whole in ("0", "-0"):
-        return whole.replace("0", "") + point + decimals
-    return f"{value:.{digits - 1}f}"
-
-
-def _cell(text: str) -> str:
-    """Text that cannot leave its cell of a Markdown table, or be HTML."""
-    return one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+    return ScoreTable(title, ("scorer", *titles), score_rows(scorers, names))

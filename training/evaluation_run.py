@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,13 @@ from pinpoint_data.windows import LabelRule, WindowSpec
 from pinpoint_data.workspace import Workspace
 from training.checkpoint import Run
 from training.evaluation import BUDGETS, COVERAGES, Evaluation, PageViews, evaluate
+from training.evaluation_intervals import RESAMPLES
 from training.evaluation_report import markdown
 from training.evaluation_split import choose_questions
-from training.evaluation_summary import RESAMPLES, summarise
+from training.evaluation_summary import summarise
+from training.features import open_features
 from training.pages import PageStore
-from training.selectors import PinpointScorer, WindowScorer, make_scorer
+from training.selectors import PinpointScorer, make_scorer
 
 BASELINES = ("random", "text-density", "bm25")
 CEILING = "oracle"
@@ -36,9 +39,12 @@ def evaluate_dataset(
     split: str | None = None,
     sources: Sequence[str] | None = None,
     scorers: Sequence[str] = (),
+    baselines: bool = True,
     with_run: bool = True,
     grid: str = DEFAULT_GRID,
     budgets: Sequence[float] = BUDGETS,
+    coverages: Sequence[float] = COVERAGES,
+    cache: Path | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> tuple[Evaluation, dict[str, Any]]:
@@ -51,9 +57,12 @@ def evaluate_dataset(
         split: See `choose_questions`.
         sources: Sources of the dataset, all by default.
         scorers: Names of further scorers, or `package.module:attribute`.
+        baselines: False leaves random, text density, BM25 and the oracle out.
         with_run: False leaves the run's own scores out.
         grid: Name of the grid where there is no run.
         budgets: Exact shares of tokens.
+        coverages: Shares r of region accuracy.
+        cache: Feature cache that the run's visual tokens are read from; None: pages are encoded.
         resamples: Bootstrap resamples.
         seed: Of the bootstrap and the random scorer.
 
@@ -62,46 +71,60 @@ def evaluate_dataset(
 
     Raises:
         UsageError: A budget is outside (0, 1], or a scorer or grid is unknown.
-        TrainingError: There is nothing to score, or the workspace does not fit the dataset.
+        TrainingError: There is nothing to score, the workspace does not fit the dataset, or the cache not the run.
     """
-    _check_budgets(budgets)
+    check_shares("budgets", budgets)
+    check_shares("coverages", coverages)
     if grid not in GRID_NAMES:
         raise UsageError(f"no grid {grid!r}; expected one of {', '.join(GRID_NAMES)}")
     chosen = choose_questions(load_samples(dataset, sources), split, run.documents if run else None)
-    made: list[WindowScorer] = [make_scorer(name, **({"seed": seed} if name == "random" else {})) for name in BASELINES]
-    made += [make_scorer(name) for name in scorers]
-    if run is not None and with_run:
-        made.append(PinpointScorer(run))
-    made.append(make_scorer(CEILING))
+    store = PageStore(Workspace.open(workspace))
+    views = _views(store, run, grid)
     rule = run.config.labels.rule() if run is not None else LabelRule()
-    views = PageViews(
-        PageStore(Workspace.open(workspace)),
-        run.backbone.grid if run is not None else partial(make_grid, grid),
-        run.window_spec if run is not None else WindowSpec(),
-    )
-    found = evaluate(chosen.samples, made, views, rule, budgets=budgets, coverages=COVERAGES)
+    with ExitStack() as opened:
+        tokens = None
+        made = [make_scorer(name, **({"seed": seed} if name == "random" else {})) for name in BASELINES if baselines]
+        made += [make_scorer(name) for name in scorers]
+        if run is not None and with_run:
+            tokens = opened.enter_context(open_features(cache, run.backbone, store)) if cache is not None else None
+            made.append(PinpointScorer(run, tokens))
+        if baselines:
+            made.append(make_scorer(CEILING))
+        found = evaluate(chosen.samples, made, views, rule, budgets=budgets, coverages=coverages, tokens=tokens)
     found.left_out += chosen.left_out
     if not found.samples and not found.outcome.refused:
         reasons = ", ".join(f"{number:,} {reason}" for reason, number in sorted(found.left_out.items()))
         raise TrainingError(f"no question to score has gold boxes ({reasons})", file=dataset)
     summary = summarise(found, reference=PinpointScorer.name, resamples=resamples, seed=seed)
-    pages = {page.page_id for sample in found.samples for page in sample.pages}
-    bare = len(views.without_words & pages)
-    warnings = [chosen.warning] if chosen.warning else []
-    if bare:
-        remedy = "`pinpoint words --fallback rapidocr` reads their pixels"
-        warnings.append(f"{bare:,} of {len(pages):,} pages have no words; {remedy}")
-    summary |= {
+    facts = {
         "program": f"pinpoint-data {__version__}",
         "dataset": dataset.resolve().name,
         "run": run.path.resolve().name if run is not None else None,
         "split": split or ("validation" if run is not None else "all"),
         "grid": run.backbone.name if run is not None else grid,
+    }
+    return found, summary | facts | _of_pages(found, views, chosen.warning)
+
+
+def _views(store: PageStore, run: Run | None, grid: str) -> PageViews:
+    if run is None:
+        return PageViews(store, partial(make_grid, grid), WindowSpec())
+    return PageViews(store, run.backbone.grid, run.window_spec)
+
+
+def _of_pages(found: Evaluation, views: PageViews, warning: str | None) -> dict[str, Any]:
+    """What the summary says of windows, pages and their words."""
+    pages = {page.page_id for sample in found.samples for page in sample.pages}
+    bare = len(views.without_words & pages)
+    warnings = [warning] if warning else []
+    if bare:
+        remedy = "`pinpoint words --fallback rapidocr` reads their pixels"
+        warnings.append(f"{bare:,} of {len(pages):,} pages have no words; {remedy}")
+    return {
         "windows": {"width": views.spec.width, "height": views.spec.height, "stride": views.spec.stride},
         "pages": {"distinct": len(pages), "without_words": bare},
         "warnings": warnings,
     }
-    return found, summary
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation, summary: dict[str, Any]) -> None:
@@ -111,7 +134,12 @@ def write_evaluation(folder: Path, evaluation: Evaluation, summary: dict[str, An
     write_json(folder / "evaluation.json", summary)
 
 
-def _check_budgets(budgets: Sequence[float]) -> None:
-    if not budgets or len(set(budgets)) < len(budgets) or not all(0 < budget <= 1 for budget in budgets):
-        given = ", ".join(f"{budget:g}" for budget in budgets) or "none"
-        raise UsageError(f"budgets must be different shares in (0, 1], got {given}")
+def check_shares(name: str, shares: Sequence[float]) -> None:
+    """Refuse what is no list of different shares.
+
+    Raises:
+        UsageError: None is given, two are equal, or one is outside (0, 1].
+    """
+    if not shares or len(set(shares)) < len(shares) or not all(0 < share <= 1 for share in shares):
+        given = ", ".join(f"{share:g}" for share in shares) or "none"
+        raise UsageError(f"{name} must be different shares in (0, 1], got {given}")

@@ -21,7 +21,7 @@ class SelectionCost:
     """
 
     seconds: Mapping[str, float]
-    flops: Mapping[str, float]
+    flops: Mapping[str, int]
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready account."""

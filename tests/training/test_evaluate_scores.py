@@ -20,7 +20,7 @@ from pinpoint_data.scores import (
 )
 from pinpoint_data.windows import LabelRule, WindowSpec
 from tests.training.views import page_view, question_view, square_grid
-from training.evaluation_summary import bootstrap_means
+from training.evaluation_intervals import differences, intervals
 from training.question_scores import QuestionEvidence, score_ranking, share_name
 from training.selectors import window_places
 
@@ -104,19 +104,26 @@ def test_top1_needs_a_positive_window():
 
 def test_intervals_are_those_of_the_domain():
     rng = np.random.default_rng(0)
-    values, docs = rng.random((60, 3)), rng.integers(0, 9, 60).astype(str)
-    found = bootstrap_means(values, docs, 300, 7)
-    for column, row in zip(values.T, found, strict=True):
-        assert row == pytest.approx(bootstrap_mean(column, docs, 300, 7))
-    paired = bootstrap_means((values[:, 0] - values[:, 1])[:, None], docs, 300, 7)[0]
-    assert paired == pytest.approx(bootstrap_difference(values[:, 0], values[:, 1], docs, 300, 7))
+    docs, chosen = rng.integers(0, 9, 60).astype(str), rng.random(60) < 0.7
+    columns = {"a": rng.random(60), "b": rng.random(60), "none": np.full(60, np.nan)}
+    columns["some"] = np.where(rng.random(60) < 0.5, columns["a"], np.nan)
+    found = intervals(columns, chosen, docs, 300, 7)
+    assert list(found) == ["a", "b", "some"]
+    for name, score in found.items():
+        own = chosen & np.isfinite(columns[name])
+        expected = bootstrap_mean(columns[name][own], docs[own], 300, 7)
+        assert (score["mean"], score["low"], score["high"]) == pytest.approx(expected)
+        assert score["n"] == own.sum()
+    paired = intervals(differences({"a": columns["a"]}, {"a": columns["b"], "c": docs}), chosen, docs, 300, 7)
+    expected = bootstrap_difference(columns["a"][chosen], columns["b"][chosen], docs[chosen], 300, 7)
+    assert [paired["a"][end] for end in ("mean", "low", "high")] == pytest.approx(list(expected))
 
 
 def test_intervals_resample_documents_not_questions():
     # Two documents of 50 equal questions each: a mean of 0, .5 or 1, nothing between.
-    values, docs = np.repeat([0.0, 1.0], 50)[:, None], np.repeat(["a", "b"], 50)
-    mean, low, high = bootstrap_means(values, docs, 1000, 0)[0]
-    assert (mean, low, high) == (0.5, 0.0, 1.0)
+    values, docs, chosen = np.repeat([0.0, 1.0], 50), np.repeat(["a", "b"], 50), np.ones(100, bool)
+    assert intervals({"x": values}, chosen, docs, 1000, 0)["x"] == {"mean": 0.5, "low": 0.0, "high": 1.0, "n": 100}
+    assert intervals({"x": values}, docs == "a", docs)["x"] == {"mean": 0.0, "low": None, "high": None, "n": 50}
 
 
 @pytest.mark.parametrize(("share", "name"), [(0.1, "0.10"), (0.6, "0.60"), (1, "1.00"), (0.125, "0.125")])

@@ -8,6 +8,7 @@ import click
 
 from pinpoint_data.console import emit, json_option
 from pinpoint_data.errors import UsageError
+from training.commands.opening import device_option, model_option, open_run
 
 _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 
@@ -52,6 +53,9 @@ def _shares(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of bootstrap and random scorer."
 )
+@click.option("--cache", type=_FOLDER, help="Feature cache (pinpoint features) that visual tokens are read from.")
+@model_option
+@device_option
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Default: RUN/evaluation-SPLIT.")
 @json_option
 @click.pass_context
@@ -68,6 +72,9 @@ def evaluate(
     grid: str,
     resamples: int,
     seed: int,
+    cache: Path | None,
+    model: str | None,
+    device: str | None,
     out: Path | None,
     as_json: bool,
 ) -> None:
@@ -84,11 +91,10 @@ def evaluate(
     """
     if run is None and not baselines_only:
         raise UsageError("name the RUN to score, or score the baselines alone with --baselines-only")
-    from training.checkpoint import load_run
     from training.evaluation_report import terminal_text
     from training.evaluation_run import evaluate_dataset, write_evaluation
 
-    loaded = load_run(run) if run is not None else None
+    loaded = open_run(run, model, device) if run is not None else None
     evaluation, summary = evaluate_dataset(
         dataset,
         workspace,
@@ -99,6 +105,7 @@ def evaluate(
         with_run=not baselines_only,
         grid=grid,
         budgets=budgets,
+        cache=cache,
         resamples=resamples,
         seed=seed,
     )
