@@ -1,0 +1,99 @@
+"""Pages encoded once for all questions and all answerers, with the seconds that took."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from training.backbones.base import EncodedPage, PageInput
+from training.vlm import ImageLayout, VisionLanguageModel, VisualTokens
+
+MOST_TOKENS = 65_536
+"""Of all pages remembered; at width 4,096 in 16 bits they take 0.5 GiB."""
+
+Encoded = TypeVar("Encoded")
+
+
+class PageMemory(Generic[Encoded]):
+    """What was made of pages, those met last, with the seconds each took when it was made.
+
+    Args:
+        encode: Makes it, of several pages at once.
+        size: How many tokens it has.
+        clock: Seconds, read when the device is idle.
+    """
+
+    def __init__(
+        self,
+        encode: Callable[[Sequence[PageInput]], list[Encoded]],
+        size: Callable[[Encoded], int],
+        clock: Callable[[], float],
+    ) -> None:
+        self._encode, self._size, self._clock = encode, size, clock
+        self._known: OrderedDict[str, tuple[Encoded, float]] = OrderedDict()
+
+    def get(self, pages: Sequence[PageInput]) -> list[tuple[Encoded, float]]:
+        """What was made of each page, and its seconds; the seconds of pages made together are shared by tokens."""
+        missing = list({page.page_id: page for page in pages if page.page_id not in self._known}.values())
+        if missing:
+            started = self._clock()
+            made = self._encode(missing)
+            seconds = self._clock() - started
+            total = sum(map(self._size, made))
+            for page, encoded in zip(missing, made, strict=True):
+                self._known[page.page_id] = encoded, seconds * self._size(encoded) / total
+        for page in pages:
+            self._known.move_to_end(page.page_id)
+        found = [self._known[page.page_id] for page in pages]
+        held = sum(self._size(encoded) for encoded, _ in self._known.values())
+        while held > MOST_TOKENS:
+            _, (forgotten, _) = self._known.popitem(last=False)
+            held -= self._size(forgotten)
+        return found
+
+
+@dataclass(frozen=True)
+class VisiblePage:
+    """A page as an answering model sees it.
+
+    Attributes:
+        layout: What its tokens are, in the language model's order.
+        visual: Their values.
+    """
+
+    layout: ImageLayout
+    visual: VisualTokens
+
+    def on_grid(self) -> EncodedPage:
+        """The tokens of the page's grid alone, as a window scorer takes them."""
+        return EncodedPage(self.layout.grid, self.visual.take(self.layout.on_grid).tokens)
+
+
+class PageEncoder:
+    """An answering model's encoding of pages.
+
+    Args:
+        model: The model.
+    """
+
+    def __init__(self, model: VisionLanguageModel) -> None:
+        self.model = model
+        self._memory = PageMemory(self._encode, lambda page: len(page.visual), model.synchronised)
+
+    def layout(self, page: PageInput) -> ImageLayout:
+        """The page's tokens to be; needs neither pixels nor weights."""
+        return self.model.layout(page.width, page.height)
+
+    def encode(self, pages: Sequence[PageInput]) -> tuple[list[VisiblePage], float]:
+        """The pages' visual tokens, and the seconds it took to make them."""
+        # Loading the weights is no part of encoding a page.
+        _ = self.model.weights
+        found = self._memory.get(pages)
+        return [page for page, _ in found], sum(seconds for _, seconds in found)
+
+    def _encode(self, pages: Sequence[PageInput]) -> list[VisiblePage]:
+        layouts = [self.layout(page) for page in pages]
+        visual = self.model.encode([page.load_image() for page in pages], layouts)
+        return [VisiblePage(layout, tokens) for layout, tokens in zip(layouts, visual, strict=True)]

@@ -1,0 +1,181 @@
+"""PinPoint: select regions, look at them again, answer from them alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from training.answering.base import Answer, check_asked
+from training.answering.cost import new_tokens, pinpoint_flops, vanilla_flops
+from training.answering.encoded import PageEncoder, VisiblePage
+from training.answering.scoring import StageOne
+from training.answering.shown import Shown, show_kept, show_parts
+from training.answering.stages import Stages, enough_memory
+from training.backbones.base import PageInput
+from training.checkpoint import Run
+from training.flops import FlopCount
+from training.question_scores import share_name
+from training.refinement import Part, Refinement, crop_pages, encode_crops, lead_with_global_views, project_mask
+from training.selection import Selection, TokenLimit, select_regions
+from training.vlm import GLOBAL, ImageLayout, VisionLanguageModel
+
+DEFAULT_COVERAGE = 0.6
+
+
+class PinpointAnswerer:
+    """Answers from the regions that a trained run selects.
+
+    Where the run's backbone is the answering model itself, pages are encoded once, for selection and for what is shown
+    of them. A run on another backbone selects on that one's grid; a token of the answering model is then selected if
+    and only if its centre lies in a selected cell (see `project_mask`).
+
+    Args:
+        run: Selects.
+        model: Answers; opened with its language model.
+        coverage: Take windows until this share of all tokens is covered; 0.6 where no budget is given either.
+        budget: Instead: take whole windows, best first, within this share.
+        refinement: How selected tokens become what the language model reads.
+        max_new_tokens: The longest answer.
+        stage_one: Shared with other answerers of the same run and model, so that a page is encoded once for them all.
+
+    Raises:
+        UsageError: Both a coverage and a budget, or a share outside (0, 1].
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        model: VisionLanguageModel,
+        *,
+        coverage: float | None = None,
+        budget: float | None = None,
+        refinement: Refinement | None = None,
+        max_new_tokens: int = 32,
+        stage_one: StageOne | None = None,
+    ) -> None:
+        if budget is None and coverage is None:
+            coverage = DEFAULT_COVERAGE
+        self.limit = TokenLimit(budget, coverage)
+        self.name = f"pinpoint@{share_name(coverage or budget or 0.0)}"
+        self.model, self.max_new_tokens = model, max_new_tokens
+        self.refinement = refinement or Refinement()
+        self.stage_one = stage_one or StageOne(run, PageEncoder(model))
+        self.encoder = self.stage_one.encoder
+
+    def answer(self, question: str, pages: Sequence[PageInput], question_id: str = "") -> Answer:
+        """The answer from the selected regions.
+
+        Raises:
+            UsageError: The question is empty, or there is no page.
+            TrainingError: The GPU's memory is full.
+        """
+        return self.answer_selected(question, pages, question_id=question_id)[0]
+
+    def answer_selected(
+        self,
+        question: str,
+        pages: Sequence[PageInput],
+        *,
+        question_id: str = "",
+        numbers: Sequence[int] | None = None,
+    ) -> tuple[Answer, Selection]:
+        """The answer, and the selection it rests on; `numbers` are the page numbers to show people.
+
+        Raises:
+            UsageError: The question is empty, or there is no page.
+            TrainingError: The GPU's memory is full.
+        """
+        check_asked(question, pages)
+        with enough_memory(question_id):
+            return self._answer(question, pages, numbers)
+
+    def _answer(
+        self, question: str, pages: Sequence[PageInput], numbers: Sequence[int] | None
+    ) -> tuple[Answer, Selection]:
+        stages = Stages(self.model)
+        layouts = [self.encoder.layout(page) for page in pages]
+        seen = self._encode(pages, layouts, stages)
+        with stages.stage("select"):
+            selection = self._select(question, pages, numbers)
+        masks = [
+            project_mask(page.mask, page.view.grid, layout.grid)
+            for page, layout in zip(selection.pages, layouts, strict=True)
+        ]
+        if self.refinement.refine:
+            crops = self._refine(pages, selection, layouts, stages)
+            shown = self._show_crops(question, layouts, crops, seen)
+        else:
+            crops = []
+            visual, view = [page.visual for page in seen], self.refinement.global_view
+            shown = show_kept(self.model, question, layouts, visual, masks, global_view=view)
+        made = self.model.generate(shown.sequence, shown.visual, self.max_new_tokens)
+        stages.add("prefill", made.seconds_prefill)
+        stages.add("decode", made.seconds_decode)
+        new = new_tokens(made, self.max_new_tokens)
+        flops = pinpoint_flops(
+            self.model,
+            [page.layout for page in seen],
+            [crop.layout for crop in crops],
+            FlopCount((name, int(flops)) for name, flops in selection.cost.flops.items()),
+            len(shown.sequence),
+            new,
+        )
+        text = sum(map(len, self.model.prompt(question, len(pages))))
+        answer = Answer(
+            text=made.text,
+            visual_tokens=len(shown.visual),
+            vanilla_tokens=sum(layout.n_tokens for layout in layouts),
+            budget_used=sum(int(mask.sum()) for mask in masks) / sum(mask.size for mask in masks),
+            flops=flops,
+            vanilla_flops=vanilla_flops(self.model, layouts, text, new).total,
+            seconds=stages.seconds,
+            regions=shown.regions,
+        )
+        return answer, selection
+
+    def _encode(self, pages: Sequence[PageInput], layouts: Sequence[ImageLayout], stages: Stages) -> list[VisiblePage]:
+        """The pages as the answering model sees them whole; none where nobody needs that."""
+        wants_view = self.refinement.global_view and any(map(_has_view, layouts))
+        needed = self.stage_one.shared or not self.refinement.refine or wants_view
+        seen, seconds = self.encoder.encode(pages if needed else [])
+        stages.add("encode", seconds + self.stage_one.encode(pages))
+        return seen
+
+    def _select(self, question: str, pages: Sequence[PageInput], numbers: Sequence[int] | None) -> Selection:
+        return select_regions(
+            self.stage_one.scorer,
+            pages,
+            question,
+            self.limit.budget,
+            coverage=self.limit.coverage,
+            max_waste=self.refinement.max_waste,
+            numbers=numbers,
+        )
+
+    def _refine(
+        self, pages: Sequence[PageInput], selection: Selection, layouts: Sequence[ImageLayout], stages: Stages
+    ) -> list[Part]:
+        """The selected regions, encoded from the pages' own pixels."""
+        settings = self.refinement
+        images = {index: pages[index].load_image() for index, page in enumerate(selection.pages) if page.mask.any()}
+        thumbnails = {
+            index: min(settings.global_tokens, layout.grid.n_tokens)
+            for index, layout in enumerate(layouts)
+            if settings.global_view and not _has_view(layout)
+        }
+        with stages.stage("refine"):
+            crops = crop_pages(selection.pages, [layout.grid for layout in layouts], settings)
+            return encode_crops(self.model, images, crops, thumbnails)
+
+    def _show_crops(
+        self, question: str, layouts: Sequence[ImageLayout], crops: list[Part], seen: Sequence[VisiblePage]
+    ) -> Shown:
+        parts = crops
+        if self.refinement.global_view and seen:
+            parts = lead_with_global_views(crops, layouts, [page.visual for page in seen])
+        positions = self.refinement.positions_for(self.model.family)
+        return show_parts(self.model, question, layouts, parts, positions)
+
+
+def _has_view(layout: ImageLayout) -> bool:
+    """Whether a page is encoded with a view of the whole besides its grid."""
+    return bool((layout.role == GLOBAL).any())
