@@ -17,7 +17,7 @@ _MODELS = "llava-next-7b, llava-next-mistral-7b, llava-next-13b, qwen2-vl-2b, qw
 @click.option("--page", "sizes", multiple=True, metavar="WxH", help="Pixels of a page; may be repeated.")
 @click.option(
     "--preset",
-    type=click.Choice(["infovqa", "spdocvqa", "mpdocvqa", "gqa"]),
+    type=click.Choice(["infovqa", "spdocvqa", "mpdocvqa"]),
     help="Instead of --page: a page of this benchmark's usual size.",
 )
 @click.option(
@@ -43,8 +43,8 @@ _MODELS = "llava-next-7b, llava-next-mistral-7b, llava-next-13b, qwen2-vl-2b, qw
 @click.option(
     "--max-pixels", type=click.IntRange(min=1), help="Most pixels of a page (Qwen). Default: the checkpoint's own."
 )
-@click.option("--queries", type=click.IntRange(min=1), help="K of the aligner. Default: the paper's recipe.")
-@click.option("--dim", type=click.IntRange(min=1), help="d of the aligner. Default: the paper's recipe.")
+@click.option("--queries", type=click.IntRange(min=1), help="K of the aligner. Default: that of the model's recipe.")
+@click.option("--dim", type=click.IntRange(min=1), help="d of the aligner. Default: that of the model's recipe.")
 @json_option
 def flops(
     model: str,
@@ -84,8 +84,9 @@ def flops(
     pages_px = PRESETS[preset] if preset else tuple(_size(text) for text in sizes)
     found = find_shape(model)
     changes = {"aligner.queries": queries, "aligner.dim": dim}
+    recipe = "llava-next" if found.shape.tile else "qwen2-vl"
     settings = load_config(
-        recipe_path("paper"), [f"{name}={value}" for name, value in changes.items() if value is not None]
+        recipe_path(recipe), [f"{name}={value}" for name, value in changes.items() if value is not None]
     )
     width = found.shape.decoder.width
     aligner = AlignerShape.of(settings, token_dim=width, question_dim=width)

@@ -25,11 +25,10 @@ PRESETS: Mapping[str, tuple[tuple[int, int], ...]] = {
     "infovqa": ((967, 2076),),
     "spdocvqa": ((1710, 2220),),
     "mpdocvqa": ((1710, 2220),),
-    "gqa": ((640, 480),),
 }
 """Pages (width, height) of a typical question. InfographicVQA and DocVQA: medians of width and height over the 216 and
 617 images that Visual-CoT's published boxes name. MP-DocVQA draws on DocVQA's archive; the published TFLOPs are those
-of one page, so one page it is. GQA: the usual photograph of its source, Visual Genome."""
+of one page, so one page it is."""
 
 
 def published_ratios() -> dict[str, dict[str, float]]:

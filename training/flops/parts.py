@@ -9,7 +9,7 @@ the masked half do up to half of `attention` less.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pinpoint_data.errors import UsageError
@@ -131,7 +131,7 @@ class AlignerShape:
     queries: int = 100
     width: int = 128
     hidden: int = 256
-    windows: WindowSpec = WindowSpec()
+    windows: WindowSpec = field(default_factory=WindowSpec)
 
     @classmethod
     def of(cls, settings: TrainConfig, token_dim: int, question_dim: int) -> AlignerShape:

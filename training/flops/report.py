@@ -94,7 +94,9 @@ def comparison_text(found: Comparison) -> str:
     for line in _head(found):
         console.print(escape(line))
     console.print(_counts(found))
-    console.print("FLOPs over vanilla in the literature (LLaVA-NeXT-7B); what was counted is not published:")
+    console.print(
+        "FLOPs over vanilla as papers report them for LLaVA-NeXT-7B (PinPoint: r = 0.60);\nwhat they counted is not published, so compare with care"
+    )
     console.print(_published())
     console.print(f"PinPoint on Qwen2-VL-7B, benchmark not named: {PUBLISHED_QWEN_RATIO:.1%}")
     text = console.file.getvalue()  # type: ignore[attr-defined]
@@ -130,15 +132,15 @@ def _patches(page: PageShape) -> int:
 
 def _counts(found: Comparison) -> Table:
     columns = (found.whole, *found.parts)
-    scale, unit = (1e12, "TFLOPs") if found.whole.flops.total >= 1e11 else (1e9, "GFLOPs")
+    scale, unit = (1e9, "GFLOPs") if found.whole.flops.total >= 1e10 else (1e6, "MFLOPs")
     table = _table(unit, ["vanilla", *(f"r = {part.coverage:.2f}" for part in found.parts)])
     names = list(dict.fromkeys(name for column in reversed(columns) for name in column.flops))
     for name in names:
         stage, _, part = name.partition(".")
-        cells = [f"{column.flops[name] / scale:.3f}" if name in column.flops else "-" for column in columns]
+        cells = [f"{column.flops[name] / scale:,.1f}" if name in column.flops else "-" for column in columns]
         table.add_row(f"{stage:<8}{_LABELS[part]}", *cells)
     table.add_section()
-    table.add_row("total", *(f"{column.flops.total / scale:.3f}" for column in columns))
+    table.add_row("total", *(f"{column.flops.total / scale:,.1f}" for column in columns))
     table.add_row("over vanilla", *(f"{found.ratio(column):.1%}" for column in columns))
     table.add_row("prefill alone, over vanilla", *(f"{found.prefill_ratio(column):.1%}" for column in columns))
     table.add_row("visual tokens read", *(f"{column.visual_tokens:,}" for column in columns))
