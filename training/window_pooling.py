@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 
 from training.chunking import chunk_length
 
-_EPS = 1e-12
+_LEAST_LENGTH = 1e-12
 
 
 def window_scores(
@@ -60,7 +60,9 @@ def _pool(values: Tensor, logits: Tensor, chunk: Tensor, flattened: bool) -> tup
     tokens = values.index_select(0, chunk.flatten()).view(*chunk.shape, -1)
     weights = logits.index_select(0, chunk.flatten()).view(*chunk.shape, -1).softmax(dim=1)
     pooled = weights.transpose(1, 2) @ tokens
-    lengths = pooled.norm(dim=(1, 2) if flattened else 2, keepdim=True).clamp_min(_EPS)
+    lengths = pooled.norm(dim=(1, 2) if flattened else 2, keepdim=True)
+    # What has no length has no direction either: its cosines and their gradients are zero, not a division by nothing.
+    lengths.masked_fill_(lengths < _LEAST_LENGTH, torch.inf)
     return tokens, weights, pooled.div_(lengths), lengths
 
 

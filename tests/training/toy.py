@@ -17,6 +17,7 @@ from training.backbones.base import EncodedPage, FloatArray, PageInput
 from training.checkpoint import write_run_config
 from training.config import TrainConfig, parse_config
 from training.data import label_samples, split_by_document
+from training.distributed import World
 from training.fit import Trainer
 from training.geometry import Geometries
 from training.page_cache import PageCache
@@ -109,7 +110,9 @@ def toy_config(**sections: dict[str, Any]) -> TrainConfig:
     return parse_config(values)
 
 
-def toy_trainer(folder: Path, config: TrainConfig, documents: int = 16, seed: int = 0) -> Trainer:
+def toy_trainer(
+    folder: Path, config: TrainConfig, documents: int = 16, seed: int = 0, world: World | None = None
+) -> Trainer:
     """A new run on the toy problem."""
     samples, store = toy_problem(documents, seed)
     backbone = ToyBackbone()
@@ -118,8 +121,9 @@ def toy_trainer(folder: Path, config: TrainConfig, documents: int = 16, seed: in
     data = split_by_document(examples, config.data)
     data.left_out.update(left_out)
     described = {"dataset": "toy", "sources": None, "fingerprint": data.fingerprint(), "counts": data.counts()}
-    write_run_config(folder, config, backbone, described, data.documents())
-    return Trainer(folder, config, data, geometries, PageCache(backbone, store, 2**20))
+    if world is None or world.is_main:
+        write_run_config(folder, config, backbone, described, data.documents())
+    return Trainer(folder, config, data, geometries, PageCache(backbone, store, 2**20), world)
 
 
 def records_of(trainer: Trainer, kinds: Sequence[str] = ("step", "epoch")) -> Iterator[dict[str, Any]]:
