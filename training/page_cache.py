@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pinpoint_data.errors import TrainingError
-from training.backbones.base import Backbone, FloatArray
+from training.backbones.base import Backbone, EncodedPage, FloatArray
 from training.pages import PageStore
 
 _HALF_MAX = float(np.finfo(np.float16).max)
@@ -29,12 +29,21 @@ class PageTokens(Protocol):
     backbone: Backbone
 
     def tokens(self, page_id: str) -> Tensor:
-        """Tokens (n, d_v) of a page, on the CPU, of any floating-point type."""
+        """Tokens (n, d_v) of a page, on the CPU, of any floating-point type; not to be written into."""
         ...
 
     def prefetch(self, page_ids: Sequence[str]) -> None:
         """Say which pages are asked for next, so that they can be got ready meanwhile."""
         ...
+
+
+def host_tensor(page: EncodedPage) -> Tensor:
+    """The tokens on the CPU, contiguous, in memory of their own, and fit for autograd."""
+    tokens = page.tensor().detach().cpu().contiguous()
+    # A slice would keep its whole batch alive; autograd cannot save what was made in inference mode.
+    if tokens.untyped_storage().nbytes() != tokens.nbytes or tokens.is_inference():
+        return tokens.clone()
+    return tokens
 
 
 @dataclass(frozen=True)
@@ -54,12 +63,12 @@ class _Packed:
         rows = np.flatnonzero(half[:, :shared_dim].any(axis=1)).astype(np.int32)
         return cls(rows, half[rows, :shared_dim], half[:, shared_dim:].copy())
 
-    def tokens(self) -> FloatArray:
+    def tokens(self) -> Tensor:
         width = self.leading.shape[1]
         full = np.zeros((len(self.rest), width + self.rest.shape[1]), dtype=np.float32)
         full[self.rows, :width] = self.leading
         full[:, width:] = self.rest
-        return full
+        return torch.from_numpy(full)
 
     @property
     def nbytes(self) -> int:
@@ -69,7 +78,8 @@ class _Packed:
 class PageCache:
     """Visual tokens by page id, the least recently used ones forgotten above a budget.
 
-    Every token passes through float16, kept or not, so that results do not depend on the budget.
+    Arrays are packed: every token passes through float16, kept or not, so that results do not depend on the budget.
+    Tensors have a precision that their model chose, and are kept as they are.
 
     Args:
         backbone: Encodes a page that is not kept.
@@ -80,34 +90,38 @@ class PageCache:
     def __init__(self, backbone: Backbone, store: PageStore, budget_bytes: int) -> None:
         self.backbone, self.store, self.budget_bytes = backbone, store, budget_bytes
         self.used_bytes = 0
-        self._kept: OrderedDict[str, _Packed] = OrderedDict()
+        self._kept: OrderedDict[str, _Packed | Tensor] = OrderedDict()
 
     def prefetch(self, page_ids: Sequence[str]) -> None:
         """Nothing to do: a page is encoded when it is asked for."""
 
     def tokens(self, page_id: str) -> Tensor:
-        """Tokens (n, d_v) float32 of a page.
+        """Tokens (n, d_v) of a page: float32 of a backbone that gives arrays, else as the backbone gave them.
 
         Raises:
             TrainingError: A token is not finite, or the page is unknown.
             PageError: The page's image cannot be read.
         """
-        packed = self._kept.get(page_id)
-        if packed is None:
-            packed = self._encode(page_id)
+        kept = self._kept.get(page_id)
+        if kept is None:
+            kept = self._encode(page_id)
         else:
             self._kept.move_to_end(page_id)
-        return torch.from_numpy(packed.tokens())
+        return kept.tokens() if isinstance(kept, _Packed) else kept
 
-    def _encode(self, page_id: str) -> _Packed:
-        tokens = self.backbone.encode_page(self.store.input(page_id)).tensor().float().numpy(force=True)
-        if not np.isfinite(tokens).all():
+    def _encode(self, page_id: str) -> _Packed | Tensor:
+        page = self.backbone.encode_page(self.store.input(page_id))
+        if not torch.isfinite(page.tensor()).all():
             raise TrainingError(f"backbone {self.backbone.name!r} gave tokens that are not finite", record=page_id)
-        packed = _Packed.of(tokens, self.backbone.shared_dim)
-        if packed.nbytes <= self.budget_bytes:
-            self._kept[page_id] = packed
-            self.used_bytes += packed.nbytes
+        kept: _Packed | Tensor
+        if isinstance(page.tokens, Tensor):
+            kept = host_tensor(page)
+        else:
+            kept = _Packed.of(page.tokens, self.backbone.shared_dim)
+        if kept.nbytes <= self.budget_bytes:
+            self._kept[page_id] = kept
+            self.used_bytes += kept.nbytes
             while self.used_bytes > self.budget_bytes:
                 _, forgotten = self._kept.popitem(last=False)
                 self.used_bytes -= forgotten.nbytes
-        return packed
+        return kept

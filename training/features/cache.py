@@ -1,0 +1,182 @@
+"""Whose tokens a cache folder holds: `cache.json`, written once, compared whenever the folder is opened."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pinpoint_data.atomic import write_json
+from pinpoint_data.errors import TrainingError, UsageError
+from training.backbones.base import Backbone
+
+CACHE_FILE = "cache.json"
+FORMAT, FORMAT_VERSION = "pinpoint-features", 1
+DTYPES = {name: getattr(torch, name) for name in ("bfloat16", "float16", "float32")}
+
+
+@dataclass(frozen=True)
+class FeatureCache:
+    """A cache folder and the backbone it belongs to.
+
+    Attributes:
+        folder: Where it is.
+        spec: `Backbone.spec()`, as JSON gives it back.
+        token_dim: d_v.
+        dtype: Of every tensor: `bfloat16`, `float16` or `float32`.
+        reads_words: Whether tokens depend on a page's words beside its pixels.
+    """
+
+    folder: Path
+    spec: dict[str, Any]
+    token_dim: int
+    dtype: str
+    reads_words: bool
+
+    @classmethod
+    def of(cls, folder: Path, backbone: Backbone) -> FeatureCache:
+        """The cache that a backbone has in a folder, which need not be there yet.
+
+        Raises:
+            TrainingError: The backbone's precision is none that a cache keeps.
+        """
+        spec = json.loads(json.dumps(backbone.spec()))
+        # The weights, whose type this is, are not loaded yet.
+        dtype = spec.get("options", {}).get("dtype", "float32")
+        if dtype not in DTYPES:
+            raise TrainingError(f"tokens of type {dtype!r} are not kept on disk; expected one of {', '.join(DTYPES)}")
+        return cls(folder, spec, backbone.token_dim, dtype, backbone.reads_words)
+
+    @property
+    def digest(self) -> str:
+        """Hash of the spec; every index part carries it, so that a shard cannot slip into another cache."""
+        return hashlib.sha256(json.dumps(self.spec, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one token."""
+        return self.token_dim * int(DTYPES[self.dtype].itemsize)
+
+
+def read_cache(folder: Path) -> FeatureCache:
+    """The cache in a folder.
+
+    Raises:
+        TrainingError: There is none, `cache.json` is damaged, or a newer version of this program made it.
+    """
+    file = folder / CACHE_FILE
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        version = found["format_version"] if found["format"] == FORMAT else None
+        cache = FeatureCache(
+            folder, dict(found["backbone"]), int(found["token_dim"]), str(found["dtype"]), bool(found["reads_words"])
+        )
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise TrainingError(
+            f"is no feature cache: it has no {CACHE_FILE}",
+            file=folder,
+            remedy="make one: pinpoint features extract",
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _damaged(file, repr(error)) from error
+    if type(version) is not int or version < 1 or cache.dtype not in DTYPES:
+        raise _damaged(file, f"format {found['format']!r}, version {found['format_version']!r}")
+    if version > FORMAT_VERSION:
+        raise TrainingError(
+            f"cache format {version} is newer than this program's {FORMAT_VERSION}",
+            file=file,
+            remedy="upgrade pinpoint-data",
+        )
+    return cache
+
+
+def _damaged(file: Path, why: str) -> TrainingError:
+    return TrainingError(
+        f"does not say whose tokens these are: {why}",
+        file=file,
+        remedy="remove it and run pinpoint features extract with the backbone that made the cache; its shards stay",
+    )
+
+
+def open_cache(folder: Path, backbone: Backbone) -> FeatureCache:
+    """The cache in a folder, which must be this backbone's.
+
+    Raises:
+        TrainingError: There is none, or it belongs to another backbone; the message names the settings that differ.
+    """
+    found, own = read_cache(folder), FeatureCache.of(folder, backbone)
+    differences = list(_differences(_identity(found), _identity(own)))
+    if differences:
+        raise TrainingError(
+            f"holds tokens of another backbone: {'; '.join(differences)}",
+            file=folder,
+            remedy="name another folder for this backbone, or use the one that made the cache",
+        )
+    return found
+
+
+def create_cache(folder: Path, backbone: Backbone) -> FeatureCache:
+    """The backbone's cache in a folder, made where there is none. Several processes may do so at once.
+
+    Raises:
+        UsageError: The folder holds other things.
+        TrainingError: It belongs to another backbone.
+    """
+    if not (folder / CACHE_FILE).exists():
+        refuse_other_folder(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        cache = FeatureCache.of(folder, backbone)
+        described = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "backbone": cache.spec,
+            "token_dim": cache.token_dim,
+            "dtype": cache.dtype,
+            "reads_words": cache.reads_words,
+        }
+        # A name of its own: two processes that make the cache at once must not write into one temporary file.
+        beside = folder / f".{CACHE_FILE}-{secrets.token_hex(8)}"
+        write_json(beside, described)
+        beside.replace(folder / CACHE_FILE)
+    return open_cache(folder, backbone)
+
+
+def refuse_other_folder(folder: Path) -> None:
+    """Refuse a folder without `cache.json` that holds other things; shards alone are taken up again.
+
+    Raises:
+        UsageError: It does.
+    """
+    if folder.exists() and (
+        not folder.is_dir()
+        or any(not entry.name.startswith(("shard-", ".shard-", f".{CACHE_FILE}-")) for entry in folder.iterdir())
+    ):
+        raise UsageError(
+            "is neither empty nor a feature cache", file=folder, remedy="name a new folder for the features"
+        )
+
+
+def _identity(cache: FeatureCache) -> dict[str, Any]:
+    return cache.spec | {"token_dim": cache.token_dim, "dtype": cache.dtype, "reads_words": cache.reads_words}
+
+
+_ABSENT = object()
+
+
+def _differences(cached: Any, own: Any, name: str = "") -> Iterator[str]:
+    if isinstance(cached, dict) and isinstance(own, dict):
+        for key in sorted(cached.keys() | own.keys()):
+            place = f"{name}.{key}" if name else key
+            yield from _differences(cached.get(key, _ABSENT), own.get(key, _ABSENT), place)
+    elif cached != own:
+        yield f"{name} is {_shown(cached)} there, {_shown(own)} here"
+
+
+def _shown(value: Any) -> str:
+    return "not set" if value is _ABSENT else json.dumps(value)
