@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,10 +16,10 @@ from pinpoint_data.errors import TrainingError, UsageError
 from pinpoint_data.windows import make_windows
 from pinpoint_data.words.base import PageWords
 from tests.training.runs import tiny_run
-from tests.training.toy import toy_config, toy_trainer
+from tests.training.toy import ToyBackbone, toy_config, toy_trainer
 from training import load_run
 from training.backbones.base import EncodedPage, PageInput
-from training.checkpoint import ALIGNER_FILE, CONFIG_FILE, DOCUMENTS_FILE, Run
+from training.checkpoint import ALIGNER_FILE, CONFIG_FILE, DOCUMENTS_FILE, Run, config_digest, make_aligner
 from training.fit import fit
 from training.tensor_file import read_tensors, write_tensors
 
@@ -69,6 +70,68 @@ def test_scores_do_not_depend_on_what_was_asked_before(trained: Path) -> None:
     warm = run.score_windows(pages, windows, "q1")
     cold = [fresh.score_windows([p], [w], "q1")[0] for p, w in zip(pages, windows, strict=True)]
     assert all(np.array_equal(a, b) for a, b in zip(warm, cold, strict=True))
+
+
+def test_questions_scored_together_are_questions_scored_alone(trained: Path) -> None:
+    run = load_run(trained)
+    pages = [encoded(run, seed=s) for s in range(2)]
+    windows = [make_windows(page.grid, run.window_spec) for page in pages]
+    questions = ["q3", "q1", "q7"]
+    together = run.score_windows_many(pages, windows, questions)
+    assert [len(scores) for scores in together] == [2, 2, 2]
+    for question, scores in zip(questions, together, strict=True):
+        for ours, alone in zip(scores, run.score_windows(pages, windows, question), strict=True):
+            np.testing.assert_allclose(ours, alone, atol=1e-6)
+    assert run.score_windows_many(pages, windows, []) == []
+
+
+def test_tokens_may_be_tensors_of_lower_precision(trained: Path) -> None:
+    run = load_run(trained).to("cpu")
+    page = encoded(run)
+    windows = [make_windows(page.grid, run.window_spec)]
+    half = EncodedPage(page.grid, page.tensor().bfloat16())
+    run.backbone.encode_question = lambda question: torch.eye(24)[3:4].bfloat16() * 3
+    scores = [run.score_windows([p], windows, "q1")[0] for p in (page, half)]
+    np.testing.assert_array_equal(*scores)  # the toy's tokens are whole numbers
+
+
+def test_a_run_from_before_devices_and_precisions_loads(copied: Path, tmp_path: Path) -> None:
+    def forget(value: dict) -> None:
+        for section, name in (("aligner", "normalise"), ("loss", "inter_weight")):
+            del value["config"][section][name]
+        for name in ("device", "precision", "accumulate"):
+            del value["config"]["fit"][name]
+
+    tensors, facts = read_tensors(copied / ALIGNER_FILE, "pinpoint-aligner")
+    edit(copied / CONFIG_FILE, forget)
+    write_tensors(copied / ALIGNER_FILE, "pinpoint-aligner", tensors, facts | {"config_sha256": config_digest(copied)})
+    run = load_run(copied)
+    assert (run.config.fit.device, run.config.fit.precision, run.config.aligner.normalise) == ("auto", "fp32", "none")
+
+
+class Moved(ToyBackbone):
+    """A backbone with a model somewhere; `colour` decides its tokens, the model's place does not."""
+
+    def __init__(self, model: str, colour: str = "red") -> None:
+        self.colour = colour
+
+    def spec(self) -> dict[str, Any]:
+        return super().spec() | {"options": {"colour": self.colour}}
+
+
+def test_a_model_that_has_moved_is_named_and_checked(tmp_path: Path) -> None:
+    config = toy_config(backbone={"name": "tests.training.test_checkpoint:Moved", "options": {"model": str(tmp_path)}})
+    backbone = Moved(str(tmp_path))
+    Run(
+        tmp_path / "run", config, backbone, make_aligner(config, backbone), {}, {"train": [], "validation": []}, {}
+    ).save(tmp_path / "run")
+    old, new = str(tmp_path / "gone"), str(tmp_path / "new")
+    Path(new).mkdir()
+    assert load_run(tmp_path / "run", {"model": new}).config.backbone.options == {"model": new}
+    with pytest.raises(TrainingError, match=r"no model folder .*gone.*load_run\(run, options="):
+        load_run(tmp_path / "run", {"model": old})
+    with pytest.raises(TrainingError, match="the run was made with backbone"):
+        load_run(tmp_path / "run", {"colour": "blue"})
 
 
 def test_the_card_is_made_from_the_run(trained: Path) -> None:

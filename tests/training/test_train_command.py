@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from filelock import FileLock
 from PIL import Image
@@ -22,8 +23,11 @@ from pinpoint_data.errors import PinpointError, TrainingError, UsageError
 from pinpoint_data.workspace import Workspace
 from tests.loaders.build import page, question, regions, write
 from training import load_run
+from training.backbones import make_backbone
 from training.commands.train import train
 from training.config import load_config
+from training.features import create_cache, extract, plan_extraction
+from training.pages import PageStore
 from training.start import new_run
 
 SIDE = 560
@@ -157,12 +161,15 @@ def test_other_data_than_the_run_was_started_with_are_refused(made: Path, tmp_pa
     assert "are not those that the run was started with" in str(failure(other, tmp_path / "run", "--resume"))
 
 
-def interrupted(made: Path, run: Path) -> str:
+def interrupted(made: Path, run: Path, *launch: str) -> str:
     """Start a run as a process of its own, send Ctrl-C after its second step, and return what it said."""
-    command = [sys.executable, "-c", "from pinpoint_data.cli import main; main()", "train", str(run)]
-    arguments = [*places(made), *TINY, "--set", "epochs=20"]
+    arguments = ["train", str(run), *places(made), *TINY, "--set", "epochs=20"]
     with subprocess.Popen(
-        [*command, *arguments], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=dict(os.environ)
+        [sys.executable, "-m", *launch, *arguments],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
     ) as process:
         assert process.stderr is not None and process.stdout is not None
         said = []
@@ -171,21 +178,51 @@ def interrupted(made: Path, run: Path) -> str:
             if line.startswith("step") and line.split()[1] == "2/40":
                 process.send_signal(signal.SIGINT)
         assert process.stdout.read() == ""
-    assert process.returncode == 130, said
+    assert process.returncode == (1 if "torch.distributed.run" in launch else 130), said
     return "".join(said)
 
 
-def test_ctrl_c_saves_says_how_to_go_on_and_exits_130(made: Path, tmp_path: Path) -> None:
-    said = interrupted(made, tmp_path / "run")
-    assert "Traceback" not in said
+@pytest.mark.parametrize(
+    "launch",
+    [["pinpoint_data"], ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "pinpoint_data"]],
+    ids=["alone", "torchrun"],
+)
+def test_ctrl_c_saves_and_says_how_to_go_on(made: Path, tmp_path: Path, launch: list[str]) -> None:
+    said = interrupted(made, tmp_path / "run", *launch)
+    assert said.count("SIGINT: stopped after") == 1
     step = int(re.search(r"SIGINT: stopped after step (\d+), state saved", said)[1])
     assert 2 <= step < 40
-    assert f"pinpoint train {tmp_path / 'run'}" in said and said.rstrip().endswith("--resume")
+    command = next(line for line in said.splitlines() if line.endswith("--resume"))
+    if len(launch) == 1:
+        assert "Traceback" not in said
+        assert command.startswith(f"  pinpoint train {tmp_path / 'run'}")
+    else:  # torchrun itself ends with a traceback
+        assert command.startswith("  torchrun --nproc-per-node 2 -m pinpoint_data train")
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert sum(json.loads(line)["kind"] == "step" for line in lines) == step
     done = CliRunner().invoke(train, [str(tmp_path / "run"), *places(made), "--resume"], catch_exceptions=False)
     assert done.exit_code == 0 and f"steps {step} to 40" in done.stderr
     assert load_run(tmp_path / "run").config.fit.epochs == 20
+
+
+def test_tokens_may_come_from_a_feature_cache(made: Path, tmp_path: Path) -> None:
+    assert "features" in str(failure(made, tmp_path / "none", *TINY, "--cache", str(tmp_path / "features")))
+    config = load_config(None, TINY[1::2])
+    backbone = make_backbone(config.backbone.name, config.backbone.options)
+    store = PageStore(Workspace.open(made / "ws"))
+    cache = create_cache(tmp_path / "features", backbone)
+    extract(cache, backbone, store, plan_extraction(cache, backbone, store, [f"forms/{n}" for n in range(8)]))
+    for name, options in (("fly", []), ("read", ["--cache", str(tmp_path / "features")])):
+        assert invoke(made, tmp_path / name, *TINY, "--set", "epochs=1", *options).exit_code == 0
+    fly, read = (load_run(tmp_path / name).aligner.state_dict() for name in ("fly", "read"))
+    for name, weights in fly.items():  # what is not from a cache on disk was kept in half precision
+        torch.testing.assert_close(read[name], weights, atol=2e-3, rtol=0)
+
+
+def test_a_recipe_is_taken_by_its_name(made: Path, tmp_path: Path) -> None:
+    named = invoke(made, tmp_path / "named", "--config", "ocr-grid", *TINY, "--set", "epochs=1")
+    assert named.exit_code == 0
+    assert load_run(tmp_path / "named").config == load_config("ocr-grid", [*TINY[1::2], "epochs=1"])
 
 
 def test_two_commands_do_not_train_one_run(made: Path, tmp_path: Path) -> None:
