@@ -185,7 +185,8 @@ _QWEN3_VL_8B = {
     "text_config": _QWEN3_8B,
 }
 
-_QWEN2_PIXELS = 56 * 56, 14 * 14 * 4 * 16_384
+QWEN2_VL_PIXELS = 56 * 56, 28 * 28 * 16_384
+"""Smallest and largest area of a page in the Qwen2-VL and Qwen2.5-VL checkpoints."""
 
 PUBLISHED: Mapping[str, Architecture] = {
     "llava-next-7b": Architecture(
@@ -199,10 +200,10 @@ PUBLISHED: Mapping[str, Architecture] = {
         "Qwen/Qwen2-VL-2B-Instruct",
         2_208_985_600,
         _qwen2_vl(_QWEN2_2B) | {"tie_word_embeddings": True},
-        _QWEN2_PIXELS,
+        QWEN2_VL_PIXELS,
     ),
-    "qwen2-vl-7b": Architecture("Qwen/Qwen2-VL-7B-Instruct", 8_291_375_616, _qwen2_vl(_QWEN2_7B), _QWEN2_PIXELS),
-    "qwen2.5-vl-7b": Architecture("Qwen/Qwen2.5-VL-7B-Instruct", 8_292_166_656, _QWEN2_5_VL_7B, _QWEN2_PIXELS),
+    "qwen2-vl-7b": Architecture("Qwen/Qwen2-VL-7B-Instruct", 8_291_375_616, _qwen2_vl(_QWEN2_7B), QWEN2_VL_PIXELS),
+    "qwen2.5-vl-7b": Architecture("Qwen/Qwen2.5-VL-7B-Instruct", 8_292_166_656, _QWEN2_5_VL_7B, QWEN2_VL_PIXELS),
     "qwen3-vl-8b": Architecture(
         "Qwen/Qwen3-VL-8B-Instruct", 8_767_123_696, _QWEN3_VL_8B, (256 * 256, 32 * 32 * 16_384)
     ),

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pinpoint_data.errors import UsageError
-from training.flops.architectures import PUBLISHED
+from training.flops.architectures import PUBLISHED, QWEN2_VL_PIXELS
 from training.flops.shape import ModelShape
 
 
@@ -64,6 +63,4 @@ def _pixels(folder: Path) -> tuple[int, int]:
             return int(least), int(size.get("longest_edge") or found["max_pixels"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(f"does not say how many pixels a page may have: {error!r}", file=file) from error
-    limits: Any = PUBLISHED["qwen2-vl-7b"].pixels
-    least, most = limits
-    return least, most
+    return QWEN2_VL_PIXELS

@@ -128,9 +128,9 @@ class AlignerShape:
 
     token_dim: int
     question_dim: int
-    queries: int = 100
-    width: int = 128
-    hidden: int = 256
+    queries: int
+    width: int
+    hidden: int
     windows: WindowSpec = field(default_factory=WindowSpec)
 
     @classmethod

@@ -18,6 +18,9 @@ from training.flops.pages import TEMPLATE_TOKENS, Answered, PageShape, Reading
 from training.flops.parts import AlignerShape
 
 WIDTH = 100
+_COVERAGES_A_TABLE = 4
+
+_UNITS = {"MFLOPs": 1e6, "GFLOPs": 1e9, "TFLOPs": 1e12, "PFLOPs": 1e15}
 
 _LABELS = {
     "patch_embedding": "patch embedding",
@@ -93,10 +96,10 @@ def comparison_text(found: Comparison) -> str:
     console = Console(file=io.StringIO(), width=WIDTH, color_system=None, legacy_windows=False, highlight=False)
     for line in _head(found):
         console.print(escape(line))
-    console.print(_counts(found))
-    console.print(
-        "FLOPs over vanilla as papers report them for LLaVA-NeXT-7B (PinPoint: r = 0.60);\nwhat they counted is not published, so compare with care"
-    )
+    for first in range(0, len(found.parts), _COVERAGES_A_TABLE):
+        console.print(_counts(found, found.parts[first : first + _COVERAGES_A_TABLE]))
+    console.print("FLOPs over vanilla as papers report them for LLaVA-NeXT-7B (PinPoint: r = 0.60);")
+    console.print("what they counted is not published, so compare with care")
     console.print(_published())
     console.print(f"PinPoint on Qwen2-VL-7B, benchmark not named: {PUBLISHED_QWEN_RATIO:.1%}")
     text = console.file.getvalue()  # type: ignore[attr-defined]
@@ -130,10 +133,12 @@ def _patches(page: PageShape) -> int:
     return sum(rows * cols for rows, cols in page.patches)
 
 
-def _counts(found: Comparison) -> Table:
-    columns = (found.whole, *found.parts)
-    scale, unit = (1e9, "GFLOPs") if found.whole.flops.total >= 1e10 else (1e6, "MFLOPs")
-    table = _table(unit, ["vanilla", *(f"r = {part.coverage:.2f}" for part in found.parts)])
+def _counts(found: Comparison, parts: Sequence[Answered]) -> Table:
+    columns = (found.whole, *parts)
+    most = max(column.flops.total for column in columns)
+    # Vanilla and four coverages of up to 999,999.9 fit the width.
+    unit, scale = next(((unit, scale) for unit, scale in _UNITS.items() if most < 1e6 * scale), ("PFLOPs", 1e15))
+    table = _table(unit, ["vanilla", *(f"r = {part.coverage:g}" for part in parts)])
     names = list(dict.fromkeys(name for column in reversed(columns) for name in column.flops))
     for name in names:
         stage, _, part = name.partition(".")

@@ -18,14 +18,6 @@ IMAGES = ((40, 30), (18, 26), (2, 2))
 """Rows and columns of patches of some images: windows of 8 x 8 fit the first ones' sides partly."""
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def see(model: Any, shape: ModelShape, images: tuple[tuple[int, int], ...], device: str = "cpu") -> tuple[Any, Any]:
     """Counters of tower and projector together, and of the projector alone."""
     if shape.tile:

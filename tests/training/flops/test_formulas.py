@@ -65,6 +65,11 @@ def test_plain_values_are_those_of_the_configuration(name: str) -> None:
     assert SHAPES[name] == ModelShape.of(published_config(name))
 
 
+def test_an_unknown_name_is_refused() -> None:
+    with pytest.raises(UsageError, match="no published architecture 'gpt'; expected one of llava-next-7b"):
+        published_config("gpt")
+
+
 def test_a_published_configuration_is_ones_own() -> None:
     published_config("qwen2-vl-7b").text_config.num_hidden_layers = 1
     assert published_config("qwen2-vl-7b").text_config.num_hidden_layers == 28
@@ -133,7 +138,7 @@ def test_aligner_of_settings() -> None:
 
 
 def test_stages_of_an_answer() -> None:
-    scoring = aligner_flops(AlignerShape(4096, 4096), [(48, 36)], 12)
+    scoring = aligner_flops(AlignerShape(4096, 4096, 100, 512, 1024), [(48, 36)], 12)
     tiles, crops = [(24, 24)] * 5, [(24, 24)] * 2
     whole = vanilla(VICUNA, tiles, 2400, new_tokens=5)
     part = refined(VICUNA, tiles, 800, scoring, crops, new_tokens=5)
@@ -165,4 +170,4 @@ def test_other_llava_variants_are_refused() -> None:
 
 def test_a_question_has_tokens() -> None:
     with pytest.raises(UsageError, match="at least 1 token"):
-        aligner_flops(AlignerShape(8, 8), [(3, 3)], 0)
+        aligner_flops(AlignerShape(8, 8, 9, 4, 8), [(3, 3)], 0)

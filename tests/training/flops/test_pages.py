@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
 
 from tests.training.flops.small import Counter
@@ -22,7 +21,6 @@ NARROW = ((1, 5000), (5000, 1), (10, 1000))
 @pytest.fixture(scope="module", params=FAMILIES)
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> VisionLanguageModel:
     folder = tiny_model_folder(request.param, tmp_path_factory.mktemp(request.param))
-    torch.set_num_threads(1)
     return open_model(folder, dtype="float32", device="cpu", language=True)
 
 
@@ -48,7 +46,7 @@ def test_a_page_is_encoded_as_the_model_does(model: VisionLanguageModel) -> None
 def test_crops_come_to_what_the_model_makes_of_them(model: VisionLanguageModel) -> None:
     """The share itself, where a real crop ends at whole rows and columns within it."""
     found = find_shape(str(model.source.path))
-    aligner = AlignerShape(64, 64)
+    aligner = AlignerShape(64, 64, 100, 128, 256)
     for width, height in ((967, 2076), (1710, 2220), (640, 480)):
         page = page_shape(found.shape, width, height, found.pixels)
         for share in (0.6, 0.25, 0.1):
@@ -88,7 +86,7 @@ def test_a_whole_answer_against_the_counter(model: VisionLanguageModel) -> None:
 class TestReading:
     shape = find_shape("qwen2-vl-7b")
     tiled = find_shape("llava-next-7b")
-    aligner = AlignerShape(8, 8)
+    aligner = AlignerShape(8, 8, 9, 4, 8)
 
     def test_everything_selected_and_read_again_is_vanilla(self) -> None:
         page = page_shape(self.shape.shape, 1240, 1754, self.shape.pixels)
