@@ -2,8 +2,8 @@
 
 One multiply-add is 2 FLOPs. Counted are matrix products and convolutions, as `torch.utils.flop_counter` counts them
 (with eager attention): biases, norms, softmax, activations, rotary embeddings, interpolation of position embeddings
-and the additions of residuals are left out: by their shapes 1 % at most in models of full size. Causal attention counts in full: kernels that skip
-the masked half do up to half of `attention` less.
+and the additions of residuals are left out, by their shapes 1 % at most in models of full size. Causal attention
+counts in full: kernels that skip the masked half do up to half of `attention` less.
 """
 
 from __future__ import annotations
