@@ -7,8 +7,8 @@ summary["scores"]["all"]["pinpoint"]["evidence_recall@0.25"]["mean"]
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,62 +17,16 @@ import numpy as np
 
 from loaders.samples import Sample
 from pinpoint_data.errors import GeometryError, Outcome, PageError, Problem, TrainingError
-from pinpoint_data.grids import TokenGrid
 from pinpoint_data.progress import track
-from pinpoint_data.windows import LabelRule, WindowSpec, make_windows
+from pinpoint_data.windows import LabelRule
 from training.evaluation_intervals import FloatArray, columns_of
+from training.evaluation_pages import PageViews
 from training.page_cache import PageTokens
-from training.pages import PageStore
 from training.question_scores import QuestionEvidence, score_ranking
-from training.selectors.base import PageView, QuestionView, WindowScorer, checked_scores, window_places
+from training.selectors.base import WindowScorer, checked_scores, window_places
 
 BUDGETS = (0.10, 0.25, 0.60)
 COVERAGES = (0.60, 0.25, 0.10)
-_PAGES_KEPT = 128
-
-
-class PageViews:
-    """Views of a dataset's questions over a workspace's pages; a page met lately is not made again.
-
-    Args:
-        store: The workspace's pages.
-        grid_of: The grid of a page from its width and height.
-        spec: Window size and stride.
-    """
-
-    def __init__(self, store: PageStore, grid_of: Callable[[int, int], TokenGrid], spec: WindowSpec) -> None:
-        self.store, self.grid_of, self.spec = store, grid_of, spec
-        self.without_words: set[str] = set()
-        self._kept: OrderedDict[str, PageView] = OrderedDict()
-
-    def of(self, sample: Sample) -> QuestionView:
-        """The question with its pages.
-
-        Raises:
-            TrainingError: A page is not in the workspace, or of another size there.
-            GeometryError: A page has no grid.
-        """
-        pages = tuple(self._page(ref.page_id, ref.width, ref.height) for ref in sample.pages)
-        return QuestionView(sample.question_id, sample.question, pages, sample.evidence)
-
-    def _page(self, page_id: str, width: int, height: int) -> PageView:
-        if page_id in self._kept:
-            self._kept.move_to_end(page_id)
-            return self._kept[page_id]
-        page = self.store.input(page_id)
-        if (page.width, page.height) != (width, height):
-            raise TrainingError(
-                f"is {page.width} x {page.height} pixels in the workspace, {width} x {height} in the dataset",
-                record=f"page {page_id}",
-                remedy="publish the dataset again from this workspace",
-            )
-        if not page.words.texts:
-            self.without_words.add(page_id)
-        grid = self.grid_of(width, height)
-        self._kept[page_id] = PageView(grid, make_windows(grid, self.spec), page.words, page)
-        if len(self._kept) > _PAGES_KEPT:
-            self._kept.popitem(last=False)
-        return self._kept[page_id]
 
 
 @dataclass

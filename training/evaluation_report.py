@@ -27,16 +27,13 @@ def markdown(summary: Summary) -> str:
 def head_lines(summary: Summary) -> list[str]:
     """What was scored, what was left out, what to be careful about."""
     counts, clipping = summary["questions"], summary["clipping"]
-    sources = ", ".join(f"{name} {number:,}" for name, number in counts["by_source"].items())
-    lines = [f"{counts['scored']:,} questions of {counts['documents']:,} documents ({sources})"]
+    scored, *left_out = counts_lines(summary)
+    lines = [scored]
     if summary.get("grid"):
         windows = summary["windows"]
         size = f"{windows['width']} x {windows['height']} tokens, stride {windows['stride']}"
         lines.append(f"grid {summary['grid']}, windows of {size}")
-    left = [f"{number:,} {reason}" for reason, number in counts["left_out"].items()]
-    refused = [f"{number:,} refused: {code}" for code, number in counts["refused"].items()]
-    if left or refused:
-        lines.append("left out: " + "; ".join([*left, *refused]))
+    lines += left_out
     lost = f"{clipping['mean_share_lost']:.2%} on average, in {clipping['questions']:,} questions"
     lines.append(f"evidence outside the grid: {lost}")
     boot = f"mean [95 % interval over {summary['bootstrap']['resamples']:,} resamples of documents]"
@@ -45,6 +42,18 @@ def head_lines(summary: Summary) -> list[str]:
         lines.append(f"few documents ({counts['documents']}): the intervals are rough")
     lines += [f"WARNING: {warning}" for warning in summary.get("warnings", ())]
     return [one_line(line) for line in lines]
+
+
+def counts_lines(summary: Summary) -> list[str]:
+    """How many questions were scored, and how many were not and why."""
+    counts = summary["questions"]
+    sources = ", ".join(f"{name} {number:,}" for name, number in counts["by_source"].items())
+    lines = [f"{counts['scored']:,} questions of {counts['documents']:,} documents ({sources})"]
+    left = [f"{number:,} {reason}" for reason, number in counts["left_out"].items()]
+    refused = [f"{number:,} refused: {code}" for code, number in counts["refused"].items()]
+    if left or refused:
+        lines.append("left out: " + "; ".join([*left, *refused]))
+    return lines
 
 
 def _main_tables(summary: Summary) -> Iterator[ScoreTable]:

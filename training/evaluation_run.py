@@ -17,8 +17,9 @@ from pinpoint_data.grids import GRID_NAMES, make_grid
 from pinpoint_data.windows import LabelRule, WindowSpec
 from pinpoint_data.workspace import Workspace
 from training.checkpoint import Run
-from training.evaluation import BUDGETS, COVERAGES, Evaluation, PageViews, evaluate
+from training.evaluation import BUDGETS, COVERAGES, Evaluation, evaluate
 from training.evaluation_intervals import RESAMPLES
+from training.evaluation_pages import PageViews
 from training.evaluation_report import markdown
 from training.evaluation_split import choose_questions
 from training.evaluation_summary import summarise

@@ -1,8 +1,13 @@
-"""`pinpoint evaluate`: a trained run beside the simple ways to choose, on documents it has not learnt from."""
+"""`pinpoint evaluate`: a trained run beside the simple ways to choose, or answers beside the unchanged model's.
+
+Either on documents that the run has not learnt from.
+"""
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,7 +15,12 @@ from pinpoint_data.console import emit, json_option
 from pinpoint_data.errors import UsageError
 from training.commands.opening import device_option, model_option, open_run
 
+if TYPE_CHECKING:
+    from pinpoint_data.errors import Outcome
+
 _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
+_OF_REGIONS = ("budgets", "scorers", "baselines_only", "grid", "cache")
+_OF_ANSWERS = ("modes", "coverages", "refinement", "limit", "max_new_tokens")
 
 
 def _shares(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[float, ...]:
@@ -53,6 +63,29 @@ def _shares(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of bootstrap and random scorer."
 )
+@click.option("--answers", is_flag=True, help="Score answers instead: ANLS and accuracy, tokens, operations, seconds.")
+@click.option("--modes", default="vanilla,pinpoint", show_default=True, help="With --answers: from what to answer.")
+@click.option(
+    "--coverages",
+    default="0.6,0.25,0.1",
+    show_default=True,
+    callback=_shares,
+    help="With --answers: shares of tokens to select.",
+)
+@click.option(
+    "--refinement",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="With --answers: a setting of stage two, such as refine=false, global_view=true or zoom=2. May be repeated.",
+)
+@click.option("--limit", type=click.IntRange(min=1), help="With --answers: at most so many questions.")
+@click.option(
+    "--max-new-tokens",
+    type=click.IntRange(min=1),
+    default=32,
+    show_default=True,
+    help="With --answers: the longest answer.",
+)
 @click.option("--cache", type=_FOLDER, help="Feature cache (pinpoint features) that visual tokens are read from.")
 @model_option
 @device_option
@@ -61,22 +94,20 @@ def _shares(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple
 @click.pass_context
 def evaluate(
     ctx: click.Context,
+    /,
     run: Path | None,
     dataset: Path,
     workspace: Path,
     split: str | None,
     sources: tuple[str, ...],
-    budgets: tuple[float, ...],
-    scorers: tuple[str, ...],
-    baselines_only: bool,
-    grid: str,
     resamples: int,
     seed: int,
-    cache: Path | None,
+    answers: bool,
     model: str | None,
     device: str | None,
     out: Path | None,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Score a trained run beside random, text density, BM25 and the window oracle.
 
@@ -84,40 +115,97 @@ def evaluate(
     from resampled documents and paired differences, over all questions and by source. Writes evaluation.json,
     evaluation.md and questions.jsonl (every score of every question).
 
+    With --answers, a vision-language model (--model, by default the run's own) answers the questions from all tokens
+    and from the regions that the run selects. Every answer is kept in answers.jsonl when it is given, and the same
+    command goes on where it was stopped. Writes answers-evaluation.json and answers-evaluation.md.
+
     \b
     Examples:
       pinpoint evaluate runs/first --dataset dataset --workspace ws
       pinpoint evaluate --baselines-only --dataset dataset --workspace ws --out baselines
+      pinpoint evaluate runs/llava --dataset dataset --workspace ws --answers --coverages 0.6,0.25 --limit 500
     """
+    _refuse_options(ctx, _OF_REGIONS if answers else _OF_ANSWERS, answers)
+    data = {"dataset": dataset, "workspace": workspace}
+    common = data | {"split": split, "sources": sources or None, "resamples": resamples, "seed": seed}
+    work = _answers if answers else _regions
+    outcome, summary, text, folder = work(run, model, device, out, common, options)
+    if as_json:  # the text has them on its first lines
+        for warning in summary["warnings"]:
+            click.echo(f"pinpoint: warning: {warning}", err=True)
+    refused = outcome.to_json() if outcome.refused else None
+    text += f"\n\nwritten to {folder}" if folder is not None else ""
+    if refused:
+        text += "\n" + outcome.text()
+    emit(summary | {"refusals": refused, "out": str(folder) if folder is not None else None}, text, as_json=as_json)
+    ctx.exit(outcome.exit_code)
+
+
+def _refuse_options(ctx: click.Context, names: tuple[str, ...], answers: bool) -> None:
+    """Refuse options that were given and would have no effect."""
+    for parameter in ctx.command.params:
+        given = parameter.name and ctx.get_parameter_source(parameter.name) is not click.core.ParameterSource.DEFAULT
+        if given and parameter.name in names:
+            raise UsageError(f"{parameter.opts[0]} has no meaning {'with' if answers else 'without'} --answers")
+
+
+def _regions(
+    run: Path | None, model: str | None, device: str | None, out: Path | None, common: dict[str, Any], options: Any
+) -> tuple[Outcome, dict[str, Any], str, Path | None]:
+    baselines_only: bool = options["baselines_only"]
     if run is None and not baselines_only:
         raise UsageError("name the RUN to score, or score the baselines alone with --baselines-only")
     from training.evaluation_report import terminal_text
     from training.evaluation_run import evaluate_dataset, write_evaluation
 
     loaded = open_run(run, model, device) if run is not None else None
-    evaluation, summary = evaluate_dataset(
-        dataset,
-        workspace,
-        loaded,
-        split=split,
-        sources=sources or None,
-        scorers=scorers,
-        with_run=not baselines_only,
-        grid=grid,
-        budgets=budgets,
-        cache=cache,
-        resamples=resamples,
-        seed=seed,
-    )
+    own = {name: options[name] for name in ("scorers", "grid", "budgets", "cache")}
+    evaluation, summary = evaluate_dataset(run=loaded, with_run=not baselines_only, **own, **common)
     folder = out or (run / f"evaluation-{summary['split']}" if run is not None else None)
     if folder is not None:
         write_evaluation(folder, evaluation, summary)
-    if as_json:  # the text has them on its first lines
-        for warning in summary["warnings"]:
-            click.echo(f"pinpoint: warning: {warning}", err=True)
-    refused = evaluation.outcome.to_json() if evaluation.outcome.refused else None
-    text = terminal_text(summary) + (f"\n\nwritten to {folder}" if folder is not None else "")
-    if refused:
-        text += "\n" + evaluation.outcome.text()
-    emit(summary | {"refusals": refused, "out": str(folder) if folder is not None else None}, text, as_json=as_json)
-    ctx.exit(evaluation.outcome.exit_code)
+    return evaluation.outcome, summary, terminal_text(summary), folder
+
+
+def _answers(
+    run: Path | None, model: str | None, device: str | None, out: Path | None, common: dict[str, Any], options: Any
+) -> tuple[Outcome, dict[str, Any], str, Path | None]:
+    if run is None:
+        raise UsageError("name the RUN that selects regions")
+    from training.answer_evaluation import answers_terminal, evaluate_answers
+    from training.answering import answering_model, load_run_for
+    from training.refinement import Refinement
+
+    settings = _key_values(options["refinement"])
+    try:
+        refinement = Refinement(**settings)
+    except TypeError as error:
+        raise UsageError(f"--refinement has no such setting: {error}") from error
+    loaded = load_run_for(run, model, device)
+    folder = out or run / f"evaluation-{common['split'] or 'validation'}"
+    evaluation, summary = evaluate_answers(
+        run=loaded,
+        model=answering_model(loaded, model, device=device),
+        out=folder,
+        modes=[mode.strip() for mode in options["modes"].split(",")],
+        coverages=options["coverages"],
+        refinement=refinement,
+        max_new_tokens=options["max_new_tokens"],
+        limit=options["limit"],
+        **common,
+    )
+    return evaluation.outcome, summary, answers_terminal(summary), folder
+
+
+def _key_values(texts: tuple[str, ...]) -> dict[str, Any]:
+    """Settings from `key=value` with TOML values; what is no TOML value is text."""
+    settings: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"--refinement needs key=value, got {text!r}")
+        try:
+            settings[key.strip()] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            settings[key.strip()] = value.strip()
+    return settings

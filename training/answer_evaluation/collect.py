@@ -1,0 +1,152 @@
+"""Every answerer on every question, on the same questions for all of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from loaders.samples import Sample
+from pinpoint_data.anls import anls
+from pinpoint_data.errors import Outcome, PinpointError, Problem
+from pinpoint_data.gqa import gqa_match
+from pinpoint_data.progress import track
+from training.answer_evaluation.log import AnswerLog, answer_key
+from training.answering.base import Answer, Answerer
+from training.backbones.base import PageInput
+from training.evaluation_pages import dataset_page
+from training.features.keys import page_key
+from training.pages import PageStore
+
+_NO_ANSWER = ("unanswerable", "wrong_answer")
+
+
+@dataclass
+class AnswerEvaluation:
+    """Every answer to every question, before any mean.
+
+    Attributes:
+        answerers: Their names, in order.
+        samples: The questions that all of them answered, in order.
+        answers: For each answerer one answer a question.
+        devices: How many answers were given on which device: seconds of different ones do not compare.
+        reused: How many answers an earlier run had given.
+        left_out: Questions that were not asked, by reason.
+        outcome: Questions refused for all answerers because one could not answer.
+    """
+
+    answerers: tuple[str, ...]
+    samples: list[Sample] = field(default_factory=list)
+    answers: dict[str, list[Answer]] = field(default_factory=dict)
+    devices: Counter[str] = field(default_factory=Counter)
+    reused: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+    outcome: Outcome = field(default_factory=Outcome)
+
+
+def collect_answers(
+    samples: Sequence[Sample],
+    store: PageStore,
+    answerers: Sequence[Answerer],
+    identities: Mapping[str, Mapping[str, Any]],
+    log: AnswerLog,
+    *,
+    device: str = "cpu",
+) -> AnswerEvaluation:
+    """Ask every question of every answerer, or take the answer from the log.
+
+    Gold boxes play no part. A question without an accepted answer, or whose accepted answer annotators rejected, is
+    left out and counted. One that some answerer cannot answer (a page that cannot be read, memory that runs out) is
+    refused for all, so that all are compared on the same questions; answers given before that stay in the log.
+
+    Args:
+        samples: The questions.
+        store: Their pages.
+        answerers: Their names must differ.
+        identities: For each answerer, JSON-ready, what its answers depend on besides question and pages; `reads_words`
+            says whether the words of the pages are part of it.
+        log: Answers given before, and where new ones are written as they come.
+        device: Where new answers are given, for the record.
+
+    Raises:
+        TrainingError: The workspace is not the dataset's.
+    """
+    names = tuple(answerer.name for answerer in answerers)
+    assert len(set(names)) == len(names)
+    evaluation = AnswerEvaluation(names, answers={name: [] for name in names})
+    asked = [sample for sample in samples if not _left_out(sample, evaluation)]
+    for sample in track(asked, "answer"):
+        pages = [dataset_page(store, page.page_id, page.width, page.height) for page in sample.pages]
+        try:
+            found, reused = _answers(sample, pages, store, answerers, identities, log, device)
+        except PinpointError as error:
+            record = f"question {sample.question_id}"
+            evaluation.outcome.refuse(Problem.of(error, code="no-answer", file="", record=record))
+            continue
+        evaluation.samples.append(sample)
+        evaluation.reused += reused
+        for name, (answer, where) in found.items():
+            evaluation.answers[name].append(answer)
+            evaluation.devices[where] += 1
+    return evaluation
+
+
+def answer_scores(sample: Sample, answer: Answer) -> dict[str, float]:
+    """Scores and costs of one answer, by the names that a report gives them."""
+    flops = sum(answer.flops.values())
+    return {
+        "anls": anls(answer.text, sample.answers),
+        "gqa_accuracy": gqa_match(answer.text, sample.answers),
+        "visual_tokens": float(answer.visual_tokens),
+        "budget_used": answer.budget_used,
+        "tflops": flops / 1e12,
+    }
+
+
+def _left_out(sample: Sample, evaluation: AnswerEvaluation) -> bool:
+    """Whether there is nothing to compare an answer with; it is counted then."""
+    if sample.status in _NO_ANSWER:
+        evaluation.left_out[f"status {sample.status}"] += 1
+    elif not sample.answers:
+        evaluation.left_out["without an accepted answer"] += 1
+    else:
+        return False
+    return True
+
+
+def _answers(
+    sample: Sample,
+    pages: Sequence[PageInput],
+    store: PageStore,
+    answerers: Sequence[Answerer],
+    identities: Mapping[str, Mapping[str, Any]],
+    log: AnswerLog,
+    device: str,
+) -> tuple[dict[str, tuple[Answer, str]], int]:
+    """By answerer its answer and the device it was given on, and how many of them were in the log."""
+    found: dict[str, tuple[Answer, str]] = {}
+    missing: list[tuple[Answerer, str]] = []
+    for answerer in answerers:
+        identity = {"answerer": answerer.name, **identities[answerer.name]}
+        words = bool(identity.get("reads_words"))
+        hashes = [page_key(store, page.page_id, reads_words=words).name for page in pages]
+        key = answer_key(identity, sample.question, hashes)
+        known = log.get(key)
+        if known is None:
+            missing.append((answerer, key))
+        else:
+            found[answerer.name] = known
+    reused = len(found)
+    decoded = [_decoded(page) for page in pages] if missing else []
+    for answerer, key in missing:
+        answer = answerer.answer(sample.question, decoded, sample.question_id)
+        log.append(key, sample.question_id, answerer.name, device, answer)
+        found[answerer.name] = answer, device
+    return found, reused
+
+
+def _decoded(page: PageInput) -> PageInput:
+    """The page with its pixels at hand: decoded once for all answerers, and refused before any of them starts."""
+    image = page.load_image()
+    return replace(page, load_image=lambda: image)

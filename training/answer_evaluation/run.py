@@ -1,0 +1,181 @@
+"""A whole evaluation of answers: dataset, workspace, run and model in, summary and files out."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from loaders.samples import Sample, load_samples
+from pinpoint_data import __version__
+from pinpoint_data.atomic import write_json, write_text
+from pinpoint_data.errors import TrainingError, UsageError
+from pinpoint_data.workspace import Workspace
+from training.answer_evaluation.collect import AnswerEvaluation, collect_answers
+from training.answer_evaluation.log import AnswerLog
+from training.answer_evaluation.report import answers_markdown
+from training.answer_evaluation.summary import REFERENCE, summarise_answers
+from training.answering import make_answerers
+from training.checkpoint import ALIGNER_FILE, Run, config_digest
+from training.evaluation_intervals import RESAMPLES
+from training.evaluation_run import check_shares
+from training.evaluation_split import choose_questions
+from training.pages import PageStore
+from training.refinement import Refinement
+from training.vlm import VisionLanguageModel
+
+MODES = ("vanilla", "pinpoint")
+COVERAGES = (0.6, 0.25, 0.1)
+MAX_NEW_TOKENS = 32
+ANSWERS_FILE = "answers.jsonl"
+
+
+def evaluate_answers(
+    dataset: Path,
+    workspace: Path,
+    run: Run,
+    model: VisionLanguageModel,
+    out: Path,
+    *,
+    modes: Sequence[str] = MODES,
+    coverages: Sequence[float] = COVERAGES,
+    refinement: Refinement | None = None,
+    max_new_tokens: int = MAX_NEW_TOKENS,
+    split: str | None = None,
+    sources: Sequence[str] | None = None,
+    limit: int | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> tuple[AnswerEvaluation, dict[str, Any]]:
+    """Answer a dataset's questions from whole pages and from selected regions, and score the answers.
+
+    Every answer is written to `out/answers.jsonl` when it is given; the same call later takes from there whatever the
+    same run, model, settings, question and pages have given before. Then `answers-evaluation.json` and `.md`.
+
+    Args:
+        dataset: The dataset folder.
+        workspace: The workspace it was published from.
+        run: Selects; its held-out documents are used.
+        model: Answers; opened with its language model.
+        out: Folder for the files.
+        modes: `vanilla` (all tokens) and `pinpoint` (selected regions).
+        coverages: Shares of tokens to select, each an answerer of its own.
+        refinement: How selected tokens become what the model reads.
+        max_new_tokens: The longest answer.
+        split: See `choose_questions`.
+        sources: Sources of the dataset, all by default.
+        limit: At most so many questions: the same ones each time, and those of a smaller limit among them.
+        resamples: Bootstrap resamples.
+        seed: Of the bootstrap.
+
+    Returns:
+        Every answer, and the JSON-ready summary.
+
+    Raises:
+        UsageError: A mode or coverage makes no sense, or another process writes to `out`.
+        TrainingError: There is no question to answer, or the workspace does not fit the dataset.
+    """
+    _check(modes, coverages)
+    settings = refinement or Refinement()
+    answerers = make_answerers(
+        run if "pinpoint" in modes else None,
+        model=model,
+        coverages=coverages if "pinpoint" in modes else (),
+        vanilla="vanilla" in modes,
+        max_new_tokens=max_new_tokens,
+        **asdict(settings),
+    )
+    whole = {"model": model_identity(model), "max_new_tokens": max_new_tokens}
+    selected = whole | {"run": run_identity(run), "refinement": asdict(settings)}
+    selected["reads_words"] = run.backbone.reads_words
+    identities = {answerer.name: whole if answerer.name == REFERENCE else selected for answerer in answerers}
+    chosen = choose_questions(load_samples(dataset, sources), split, run.documents)
+    store = PageStore(Workspace.open(workspace))
+    with AnswerLog(out / ANSWERS_FILE) as log:
+        found = collect_answers(
+            first_questions(chosen.samples, limit), store, answerers, identities, log, device=device_name(model.device)
+        )
+        unreadable = log.unreadable
+    found.left_out += chosen.left_out
+    if not found.samples and not found.outcome.refused:
+        reasons = ", ".join(f"{number:,} {reason}" for reason, number in sorted(found.left_out.items()))
+        raise TrainingError(f"no question has an accepted answer ({reasons})", file=dataset)
+    summary = summarise_answers(found, resamples=resamples, seed=seed) | {
+        "program": f"pinpoint-data {__version__}",
+        "dataset": dataset.resolve().name,
+        "run": run.path.resolve().name,
+        "model": model.source.name,
+        "split": split or "validation",
+        "limit": limit,
+        "settings": {"max_new_tokens": max_new_tokens, "refinement": asdict(settings)},
+        "warnings": _warnings(found, model, chosen.warning, unreadable),
+    }
+    write_text(out / "answers-evaluation.md", answers_markdown(summary))
+    write_json(out / "answers-evaluation.json", summary)
+    return found, summary
+
+
+def first_questions(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
+    """At most `limit` questions in their order, drawn by a hash of their ids: a smaller limit gives some of a larger's.
+
+    The first rows of a dataset would be those of its first source.
+    """
+    if limit is None or limit >= len(samples):
+        return list(samples)
+    drawn = sorted(samples, key=lambda sample: hashlib.sha256(_bytes(sample.question_id)).digest())[:limit]
+    wanted = {sample.question_id for sample in drawn}
+    return [sample for sample in samples if sample.question_id in wanted]
+
+
+def run_identity(run: Run) -> dict[str, Any]:
+    """What a run's selections depend on, JSON-ready: its settings, weights and backbone."""
+    weights = hashlib.sha256((run.path / ALIGNER_FILE).read_bytes()).hexdigest()
+    return {"config": config_digest(run.path), "aligner": weights, "backbone": run.backbone.spec()}
+
+
+def model_identity(model: VisionLanguageModel) -> dict[str, Any]:
+    """What a model's answers depend on, JSON-ready: weights, precision and processor; not where its folder is."""
+    return {
+        "family": model.family,
+        "fingerprint": model.source.fingerprint,
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "processor": model.settings(),
+    }
+
+
+def device_name(device: torch.device) -> str:
+    """A GPU's name, or the processor's kind."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} ({platform.machine()})"
+
+
+def _check(modes: Sequence[str], coverages: Sequence[float]) -> None:
+    unknown = [mode for mode in modes if mode not in MODES]
+    if unknown or not modes or len(set(modes)) < len(modes):
+        raise UsageError(f"modes must be different ones of {', '.join(MODES)}, got {', '.join(modes) or 'none'}")
+    if "pinpoint" in modes:
+        check_shares("coverages", coverages)
+
+
+def _warnings(found: AnswerEvaluation, model: VisionLanguageModel, chosen: str | None, unreadable: int) -> list[str]:
+    """What a reader of the figures must know."""
+    warnings = [chosen] if chosen else []
+    if len(found.devices) > 1:
+        devices = ", ".join(f"{name} ({number:,})" for name, number in sorted(found.devices.items()))
+        warnings.append(f"seconds do not compare: answers were given on {devices}")
+    most = getattr(model.config.text_config, "max_position_embeddings", None)
+    for name, answers in found.answers.items():
+        beyond = sum(most is not None and answer.visual_tokens > most for answer in answers)
+        if beyond:
+            warnings.append(f"{name} read more tokens than the model was made for ({most:,}) in {beyond:,} questions")
+    if unreadable:
+        warnings.append(f"{unreadable:,} lines of {ANSWERS_FILE} cannot be read and were passed over")
+    return warnings
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
