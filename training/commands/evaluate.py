@@ -13,7 +13,7 @@ import click
 
 from pinpoint_data.console import emit, json_option
 from pinpoint_data.errors import UsageError
-from training.commands.opening import device_option, model_option, open_run
+from training.commands.opening import device_option, model_option
 
 if TYPE_CHECKING:
     from pinpoint_data.errors import Outcome
@@ -157,6 +157,7 @@ def _regions(
         raise UsageError("name the RUN to score, or score the baselines alone with --baselines-only")
     from training.evaluation_report import terminal_text
     from training.evaluation_run import evaluate_dataset, write_evaluation
+    from training.opening import open_run
 
     loaded = open_run(run, model, device) if run is not None else None
     own = {name: options[name] for name in ("scorers", "grid", "budgets", "cache")}

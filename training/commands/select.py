@@ -9,7 +9,7 @@ import click
 
 from pinpoint_data.console import emit, json_option
 from pinpoint_data.errors import UsageError
-from training.commands.opening import device_option, model_option, open_run
+from training.commands.opening import device_option, model_option
 
 if TYPE_CHECKING:
     from training.selection import Selection
@@ -82,6 +82,7 @@ def select(
     if coverage is not None and (budget is not None or exact):
         raise UsageError("--coverage stands alone, without --budget and --exact")
     from training.lone_pages import read_pages
+    from training.opening import open_run
     from training.selection import select_regions
 
     # Bytes of the command line that are no text arrive as lone surrogates, which no file can hold.
