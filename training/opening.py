@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 
 from pinpoint_data.errors import UsageError
-from training.backbones.vlm import VlmBackbone
 from training.checkpoint import Run, load_run
 
 
@@ -27,11 +26,18 @@ def open_run(folder: Path, model: str | None = None, device: str | None = None) 
     run = load_run(folder, options)
     if device is not None:
         _check_device(device)
-        if isinstance(run.backbone, VlmBackbone):
+        if _model_device(run) is not None:
             run = load_run(folder, {**options, "device": device})
-    elif isinstance(run.backbone, VlmBackbone):
-        device = str(run.backbone.model.device)
-    return run.to(device or "cpu")
+    return run.to(device or _model_device(run) or "cpu")
+
+
+def _model_device(run: Run) -> torch.device | None:
+    """Where the vision-language model of a run is; None for a run without one."""
+    if run.backbone.reads_words:
+        return None  # transformers, which takes seconds to import, is not needed to know that
+    from training.backbones.vlm import VlmBackbone
+
+    return run.backbone.model.device if isinstance(run.backbone, VlmBackbone) else None
 
 
 def _check_device(name: str) -> None:
