@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,11 @@ from training.backbones.base import Backbone
 
 CACHE_FILE = "cache.json"
 FORMAT, FORMAT_VERSION = "pinpoint-features", 1
+SHARD_STEM = re.compile(r"shard-[0-9a-f]{16}")
+UNFINISHED_FILE = re.compile(
+    rf"\.{SHARD_STEM.pattern}\.(?:safetensors|parquet)\.tmp|\.{{1,2}}cache\.json-[0-9a-f]{{16}}(?:\.tmp)?"
+)
+OWN_FILE = re.compile(rf"{SHARD_STEM.pattern}\.(?:safetensors|parquet)|{UNFINISHED_FILE.pattern}|\.prune\.lock")
 DTYPES = {name: getattr(torch, name) for name in ("bfloat16", "float16", "float32")}
 
 
@@ -155,7 +161,8 @@ def refuse_other_folder(folder: Path) -> None:
     """
     if folder.exists() and (
         not folder.is_dir()
-        or any(not entry.name.startswith(("shard-", ".shard-", f".{CACHE_FILE}-")) for entry in folder.iterdir())
+        # Another process may be making the cache at this moment.
+        or any(entry.name != CACHE_FILE and not OWN_FILE.fullmatch(entry.name) for entry in folder.iterdir())
     ):
         raise UsageError(
             "is neither empty nor a feature cache", file=folder, remedy="name a new folder for the features"

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pinpoint_data.errors import Problem, TrainingError
-from training.features.cache import FeatureCache
+from training.features.cache import SHARD_STEM, UNFINISHED_FILE, FeatureCache
 from training.features.index import Entry, ForeignPartError, read_part
 
-_STEM = re.compile(r"shard-[0-9a-f]{16}")
-_UNFINISHED = re.compile(
-    r"\.shard-[0-9a-f]{16}\.(?:safetensors|parquet)\.tmp|\.{1,2}cache\.json-[0-9a-f]{16}(?:\.tmp)?"
-)
 REPAIR = "drop it with pinpoint features prune, then run pinpoint features extract again"
 
 
@@ -65,10 +60,10 @@ def scan(cache: FeatureCache) -> Scan:
         path = cache.folder / name
         if name.endswith(".parquet") and not name.startswith("."):
             _add_part(cache, path, found)
-        elif _STEM.fullmatch(path.stem) and path.suffix == ".safetensors":
+        elif SHARD_STEM.fullmatch(path.stem) and path.suffix == ".safetensors":
             if f"{path.stem}.parquet" not in names:
                 found.unindexed.append(path)
-        elif _UNFINISHED.fullmatch(name):
+        elif UNFINISHED_FILE.fullmatch(name):
             found.unfinished.append(path)
     return found
 
@@ -81,7 +76,7 @@ def _add_part(cache: FeatureCache, part: Path, found: Scan) -> None:
     except FileNotFoundError:
         return  # pruned since the folder was listed
     except TrainingError as error:
-        foreign = isinstance(error, ForeignPartError) or not _STEM.fullmatch(part.stem)
+        foreign = isinstance(error, ForeignPartError) or not SHARD_STEM.fullmatch(part.stem)
         code = "foreign-index" if foreign else "damaged-index"
         found.problems.append(Problem(code, str(part), part.stem, error.message, error.remedy or REPAIR))
         if not foreign:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 
 from safetensors import SafetensorError
@@ -33,24 +35,31 @@ def write_shard(cache: FeatureCache, held: Sequence[tuple[Entry, Tensor]]) -> No
         TrainingError: The disk is full or fails.
     """
     stem = f"shard-{secrets.token_hex(8)}"
-    shard = cache.folder / f"{stem}.safetensors"
+    shard, part = cache.folder / f"{stem}.safetensors", cache.folder / f"{stem}.parquet"
     about = {FORMAT: json.dumps({"backbone": cache.digest})}
     try:
-        with atomic_path(shard) as beside:
-            # Straight from the tensors' memory; nothing is copied.
-            save_file({entry.tensor: tensor for entry, tensor in held}, beside, metadata=about)
-        try:
-            entries = [replace(entry, shard=shard.name) for entry, _ in held]
-            write_part(cache, shard.with_suffix(".parquet"), entries, shard.stat().st_size)
-        except BaseException:
-            shard.unlink(missing_ok=True)
-            raise
+        with _remove_unless(part, shard):
+            with atomic_path(shard) as beside:
+                # Straight from the tensors' memory; nothing is copied.
+                save_file({entry.tensor: tensor for entry, tensor in held}, beside, metadata=about)
+            write_part(cache, part, [replace(entry, shard=shard.name) for entry, _ in held], shard.stat().st_size)
     except (SafetensorError, OSError) as error:
         raise TrainingError(
             f"a shard of {sum(entry.bytes for entry, _ in held):,} bytes cannot be written: {error}",
             file=shard,
             remedy="see to the disk and run the same command again; finished shards are kept",
         ) from error
+
+
+@contextmanager
+def _remove_unless(part: Path, shard: Path) -> Iterator[None]:
+    """After a failure remove the shard, unless its index part is in place (a folder's sync fails after the rename)."""
+    try:
+        yield
+    except BaseException:
+        if not part.exists():
+            shard.unlink(missing_ok=True)
+        raise
 
 
 class FeatureWriter:

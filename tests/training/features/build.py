@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +18,6 @@ from torch import Tensor
 from pinpoint_data.token_grid import TokenGrid, even_grid
 from pinpoint_data.workspace import Workspace
 from tests.loaders.build import page, sha256
-from tests.training.toy import ToyBackbone
 from training.backbones.base import EncodedPage, PageInput
 from training.features import FeatureCache, create_cache, extract, page_key, plan_extraction, scan
 from training.features.plan import Plan
@@ -122,4 +125,41 @@ def same_bits(a: Tensor, b: Tensor) -> bool:
     return a.dtype == b.dtype and a.shape == b.shape and bool((a.view(torch.uint8) == b.view(torch.uint8)).all())
 
 
-__all__ = ["FAKE", "FakeBackbone", "ToyBackbone", "expected", "fill", "names", "page_ids", "rehash", "workspace"]
+class SlowBackbone(FakeBackbone):
+    """Takes its time for every batch."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+    def encode_pages(self, pages: Sequence[PageInput]) -> list[EncodedPage]:
+        time.sleep(self.seconds)
+        return super().encode_pages(pages)
+
+
+class InterruptedBackbone(FakeBackbone):
+    """Somebody presses Ctrl-C during one of its batches."""
+
+    def __init__(self, interrupt_at: int = 0) -> None:
+        super().__init__()
+        self.interrupt_at = interrupt_at
+
+    def encode_pages(self, pages: Sequence[PageInput]) -> list[EncodedPage]:
+        encoded = super().encode_pages(pages)
+        if len(self.batches) == self.interrupt_at:
+            os.kill(os.getpid(), signal.SIGINT)
+        return encoded
+
+
+if __name__ == "__main__":  # a writer that is a process of its own; it begins when it is told to
+    torch.set_num_threads(1)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    sys.stdin.readline()
+    fill(
+        Path(sys.argv[1]),
+        Workspace.open(sys.argv[2]),
+        SlowBackbone(float(sys.argv[3])),
+        batch_tokens=1,
+        shard_bytes=150,
+    )
