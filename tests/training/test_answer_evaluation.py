@@ -18,10 +18,14 @@ from pinpoint_data.workspace import Workspace
 from tests.loaders.build import page, picture, question, regions, write
 from tests.training.blind import blind_run
 from tests.training.runs import tiny_run
+from tests.training.vlm.tiny import tiny_model_folder
 from training.answer_evaluation import AnswerLog, answer_key, answers_terminal
 from training.answer_evaluation.run import first_questions
 from training.answering import Answer
+from training.backbones import make_backbone
+from training.checkpoint import Run, make_aligner
 from training.commands.evaluate import evaluate
+from training.config import parse_config
 
 NAMES = ("alpha", "bravo", "charlie", "delta")
 SIZE = {"width": 120, "height": 80}
@@ -62,6 +66,24 @@ def _put(ws, part, pages, asked, gold):
     write(ws, "pages", part, pages)
     write(ws, "questions", part, asked)
     write(ws, "annotations", f"{part}.gold", gold)
+
+
+def _vlm_run(folder: Path, model: Path) -> Path:
+    """Save an untrained run on the model in a folder; windows of 2 x 2 tokens."""
+    options = {"model": str(model), "dtype": "float32", "device": "cpu"}
+    config = parse_config(
+        {
+            "backbone": {"name": "qwen2-vl", "options": options},
+            "aligner": {"queries": 4, "dim": 8},
+            "windows": {"width": 2, "height": 2, "stride": 1},
+        }
+    )
+    backbone = make_backbone(config.backbone.name, config.backbone.options)
+    facts = {"step": 0, "epoch": 0, "validation": {}}
+    data = {"dataset": "dataset", "sources": None, "fingerprint": "", "counts": {}}
+    held_out = {"train": [], "validation": list(DOCUMENTS)}
+    Run(folder, config, backbone, make_aligner(config, backbone), facts, held_out, data).save(folder)
+    return folder
 
 
 class Fake:
@@ -356,6 +378,38 @@ class TestRefusals:
         publish(ws, tmp_path / "dataset")
         with pytest.raises(TrainingError, match="no question has an accepted answer"):
             ask("--dataset", tmp_path / "dataset", workspace=ws.path)
+
+
+class TestRealModel:
+    """A tiny random checkpoint of the true architecture, behind a run that rests on it."""
+
+    def test_from_the_command_to_the_files_and_again(self, made, tmp_path):
+        torch.set_num_threads(1)
+        folder = tiny_model_folder("qwen2-vl", tmp_path / "model")
+        run = _vlm_run(tmp_path / "run", folder)
+        places = ["--dataset", str(made / "dataset"), "--workspace", str(made / "ws"), "--out", str(tmp_path / "out")]
+        options = ["--answers", "--coverages", "0.5", "--limit", "4", "--max-new-tokens", "3", "--json"]
+        command = [str(run), *places, *options]
+        first = CliRunner().invoke(evaluate, command, catch_exceptions=False)
+        printed = json.loads(first.stdout)
+        assert printed["answerers"] == ["vanilla", "pinpoint@0.50"]
+        number = printed["questions"]["scored"]
+        assert 2 <= number <= 4
+        costs = printed["costs"]["all"]
+        assert costs["vanilla"]["flops_ratio"] == costs["vanilla"]["tokens_ratio"] == 1
+        assert {"encode", "select", "refine", "prefill"} <= {
+            name.split(".")[0] for name in costs["pinpoint@0.50"]["tflops"]
+        }
+        again = json.loads(CliRunner().invoke(evaluate, command, catch_exceptions=False).stdout)
+        assert again["answers"]["reused"] == 2 * number
+        assert again["scores"] == printed["scores"]
+        # The model has moved: it is the same model, so its answers still hold.
+        elsewhere = tmp_path / "elsewhere" / "model"
+        elsewhere.parent.mkdir()
+        folder.rename(elsewhere)
+        moved = [*command, "--model", str(elsewhere)]
+        again = json.loads(CliRunner().invoke(evaluate, moved, catch_exceptions=False).stdout)
+        assert again["answers"]["reused"] == 2 * number
 
 
 def _always_fails(question, pages, question_id=""):
