@@ -15,8 +15,9 @@ from click.testing import CliRunner
 from loaders.publishing import publish
 from pinpoint_data.errors import PageError, TrainingError, UsageError
 from pinpoint_data.workspace import Workspace
-from tests.loaders.build import page, picture, question, regions, write
+from tests.loaders.build import page, picture, question, write
 from tests.training.blind import blind_run
+from tests.training.forms import DOCUMENTS, fill_forms
 from tests.training.runs import tiny_run
 from tests.training.vlm.tiny import tiny_model_folder
 from training.answer_evaluation import AnswerLog, answer_key, answers_terminal
@@ -27,45 +28,7 @@ from training.checkpoint import Run, make_aligner
 from training.commands.evaluate import evaluate
 from training.config import parse_config
 
-NAMES = ("alpha", "bravo", "charlie", "delta")
-SIZE = {"width": 120, "height": 80}
-DOCUMENTS = (*(f"forms/{name}" for name in NAMES), "books/b")
 ALL = ("vanilla", "pinpoint@0.60", "pinpoint@0.25")
-
-
-def _fill(folder: Path) -> Workspace:
-    """`forms`: four documents of one page, two questions each, half of them without gold; `books`: one of two pages."""
-    ws = Workspace.create(folder / "ws")
-    for name in ("forms", "books"):
-        ws.register_source(name, "records", folder)
-    pages, asked, gold = [], [], []
-    for place, name in enumerate(NAMES):
-        data = picture(120, 80, 10 * place)
-        (folder / f"{name}.png").write_bytes(data)
-        id_ = f"forms/{name}"
-        pages.append(page(id_, f"{name}.png", data, doc_id=id_))
-        for text, answers in (("sum", ["42", "forty-two"]), ("colour", ["Dark red"])):
-            asked.append(question(f"{id_}-{text}", "train", [id_], doc_id=id_, question=f"{text}?", answers=answers))
-        gold += regions(f"{id_}-sum", [(1.0, 1.0, 30.0, 20.0)])
-    rest = {"doc_id": "forms/alpha"}
-    asked.append(question("forms/unasked", "train", ["forms/alpha"], answers=[], **rest))
-    asked.append(question("forms/wrong", "train", ["forms/alpha"], **rest))
-    gold += regions("forms/wrong", [], status="wrong_answer")
-    _put(ws, "forms-train", pages, asked, gold)
-    leaves = []
-    for index in range(2):
-        data = picture(120, 80, 100 + index)
-        (folder / f"leaf{index}.png").write_bytes(data)
-        leaves.append(page(f"books/p{index}", f"leaf{index}.png", data, doc_id="books/b"))
-    ids = [leaf["page_id"] for leaf in leaves]
-    _put(ws, "books-test", leaves, [question("books/1", "test", ids, doc_id="books/b", answers=["Yes"])], [])
-    return ws
-
-
-def _put(ws, part, pages, asked, gold):
-    write(ws, "pages", part, pages)
-    write(ws, "questions", part, asked)
-    write(ws, "annotations", f"{part}.gold", gold)
 
 
 def _vlm_run(folder: Path, model: Path) -> Path:
@@ -136,7 +99,7 @@ def _answerers(**fails):
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("answers")
-    publish(_fill(folder), folder / "dataset")
+    publish(fill_forms(folder), folder / "dataset")
     tiny_run(folder / "run", validation=DOCUMENTS)
     return folder
 
