@@ -117,6 +117,9 @@ class _Processes(World):
 
 def _reduce(tensor: Tensor, operation: dist.ReduceOp.RedOpType) -> Tensor:
     try:
+        if tensor.device.type != "cpu":
+            # nccl would wait for a process that has ended; gloo notices. So all say first that they are here.
+            dist.all_reduce(torch.zeros(1))
         dist.all_reduce(tensor, operation)
     except RuntimeError as error:
         raise TrainingError(
@@ -132,14 +135,21 @@ def open_world() -> Iterator[World]:
 
     They leave together: an exception in one ends it at once, and the others where they next wait for it.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or "LOCAL_RANK" not in os.environ:
         yield World()
         return
-    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=_TIMEOUT)
+    cuda = torch.cuda.is_available()
+    dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=_TIMEOUT)
     try:
         world = _Processes()
         yield world
         # One that left earlier would be taken for one that failed.
         world.agree_to_stop(None)
-    finally:
-        dist.destroy_process_group()
+    except BaseException:
+        if cuda and dist.group.WORLD is not None:
+            # Destroying nccl's part waits for all processes; aborting does not.
+            dist.group.WORLD.abort()
+        else:
+            dist.destroy_process_group()
+        raise
+    dist.destroy_process_group()

@@ -19,7 +19,7 @@ from torch.nn import functional
 from pinpoint_data.errors import TrainingError
 from training.chunking import chunk_length
 
-_LEAST_ROWS = 256
+_LEAST_ROWS = 1024
 """Fewer rows at a time would read the weights more often than the tokens."""
 
 _LEAST_NORM = 1e-12

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from loaders.samples import load_samples
 from pinpoint_data.errors import TrainingError, UsageError
 from pinpoint_data.workspace import Workspace
@@ -61,6 +63,7 @@ def new_run(
         "fingerprint": data.fingerprint(),
         "counts": data.counts(),
     }
+    _check_same(dataset, data, world)
     if world.is_main:
         write_run_config(folder, config, backbone, described, data.documents())
     return Trainer(folder, config, data, geometries, cache, world)
@@ -93,6 +96,17 @@ def resume_run(
     trainer = Trainer(folder, config, data, geometries, cache, world)
     trainer.load_state()
     return trainer
+
+
+def _check_same(dataset: Path, data: TrainingData, world: World) -> None:
+    """All processes must draw the same batches, and on several machines each reads a copy of its own."""
+    number = int(data.fingerprint()[:12], 16)
+    if int(world.sum_(torch.tensor(number))) != world.size * number:
+        raise TrainingError(
+            "the processes of this run do not read the same questions",
+            file=dataset,
+            remedy="give every machine the same copy of the dataset",
+        )
 
 
 def _read(
