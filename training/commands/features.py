@@ -239,7 +239,7 @@ def _info_text(payload: dict[str, Any]) -> str:
     lines += [f"  {name}: {json.dumps(value)}" for name, value in sorted(spec.get("options", {}).items())]
     lines += [
         f"{payload['pages']:,} pages, {payload['tokens']:,} tokens x {payload['token_dim']:,} {payload['dtype']} = "
-        f"{in_gb(payload['bytes'])}, in {payload['shards']:,} shards of {in_gb(payload['shard_bytes'])}"
+        f"{in_gb(payload['bytes'])}; shards: {payload['shards']:,}, {in_gb(payload['shard_bytes'])}"
     ]
     spare = {name: payload[name] for name in ("duplicates", "unindexed", "unfinished") if payload[name]}
     if spare:

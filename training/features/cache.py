@@ -170,7 +170,7 @@ def refuse_other_folder(folder: Path) -> None:
 
 
 def _identity(cache: FeatureCache) -> dict[str, Any]:
-    return cache.spec | {"token_dim": cache.token_dim, "dtype": cache.dtype, "reads_words": cache.reads_words}
+    return cache.spec | {"token_dim": cache.token_dim, "reads_words": cache.reads_words}
 
 
 _ABSENT = object()

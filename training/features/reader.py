@@ -94,6 +94,8 @@ class FeatureReader:
 
     def _entry(self, page_id: str) -> Entry:
         with self._lock:
+            if self._closed:
+                raise TrainingError("the feature cache was closed", file=self.cache.folder)
             entry = self._by_page.get(page_id)
             if entry is None:
                 key = page_key(self._store, page_id, reads_words=self.cache.reads_words)
@@ -125,8 +127,6 @@ class FeatureReader:
     def _view(self, page_id: str) -> Tensor:
         entry = self._entry(page_id)
         with self._lock:
-            if self._closed:
-                raise TrainingError("the feature cache was closed", file=self.cache.folder)
             shard = self._shards.get(entry.shard)
             if shard is None:
                 shard = self._shards[entry.shard] = ShardFile(self.cache.folder / entry.shard)

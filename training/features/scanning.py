@@ -55,8 +55,8 @@ class Scan:
 def scan(cache: FeatureCache) -> Scan:
     """Read the index; tokens are not touched."""
     found = Scan()
-    names = sorted(entry.name for entry in cache.folder.iterdir())
-    for name in names:
+    names = {entry.name for entry in cache.folder.iterdir()}
+    for name in sorted(names):
         path = cache.folder / name
         if name.endswith(".parquet") and not name.startswith("."):
             _add_part(cache, path, found)

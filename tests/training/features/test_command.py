@@ -65,7 +65,7 @@ def test_from_pages_to_a_verified_cache(tmp_path: Path) -> None:
     assert (described["pages"], described["tokens"], described["bytes"], described["shards"]) == (6, 150, 1800, 1)
     assert described["backbone"]["options"] == {"dtype": "bfloat16", "revision": "a"}
     text = invoke("info", tmp_path / "cache").stdout
-    assert 'revision: "a"' in text and "6 pages, 150 tokens x 6 bfloat16 = 1.8 kB, in 1 shards" in text
+    assert 'revision: "a"' in text and "6 pages, 150 tokens x 6 bfloat16 = 1.8 kB; shards: 1," in text
 
     assert done(invoke("verify", tmp_path / "cache", "--json"))["counts"] == {"shards": 1, "sound entries": 6}
     assert "6 sound entries" in invoke("verify", tmp_path / "cache").stdout
