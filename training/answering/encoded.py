@@ -19,6 +19,8 @@ Encoded = TypeVar("Encoded")
 class PageMemory(Generic[Encoded]):
     """What was made of pages, those met last, with the seconds each took when it was made.
 
+    Pages met longest ago are forgotten above `MOST_TOKENS`.
+
     Args:
         encode: Makes it, of several pages at once.
         size: How many tokens it has.
@@ -48,7 +50,8 @@ class PageMemory(Generic[Encoded]):
             self._known.move_to_end(page.page_id)
         found = [self._known[page.page_id] for page in pages]
         held = sum(self._size(encoded) for encoded, _ in self._known.values())
-        while held > MOST_TOKENS:
+        # The pages just asked for stay: the same question asks for them again.
+        while held > MOST_TOKENS and len(self._known) > len({page.page_id for page in pages}):
             _, (forgotten, _) = self._known.popitem(last=False)
             held -= self._size(forgotten)
         return found

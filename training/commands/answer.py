@@ -43,6 +43,13 @@ _SHARE = click.FloatRange(min=0, max=1, min_open=True)
 )
 @click.option("--global-view", is_flag=True, help="Show the whole page too, at low resolution.")
 @click.option(
+    "--global-tokens",
+    type=click.IntRange(min=1),
+    default=144,
+    show_default=True,
+    help="The most tokens of that, for Qwen-VL; LLaVA-NeXT's are 576.",
+)
+@click.option(
     "--positions",
     type=click.Choice(["packed", "original"]),
     help="Positions of crops: as images of their own, or as on the full page. Default: packed for LLaVA-NeXT.",

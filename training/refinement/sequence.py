@@ -61,18 +61,19 @@ def kept_tokens(layout: ImageLayout, mask: Mask, *, global_view: bool) -> Index:
 def page_tokens(part: Part, page: ImageLayout) -> Index:
     """For each token of a part, the token of its page that stands where it looks.
 
-    A grid token's is the one its centre lies in; a row end's is the end of the row that the middle of its row lies in.
+    A grid token's is the one its centre lies in. A row end's is the end of the row that the middle of its row lies in;
+    on a page whose rows have no ends, the last one (or, of none at all, that of the row's last token).
     """
     layout, (x, y) = part.layout, part.corner
     rows = cells_at(page.grid.y_edges, y + centres(layout.grid.y_edges))
     cols = cells_at(page.grid.x_edges, x + centres(layout.grid.x_edges))
-    found = np.empty(layout.n_tokens, np.int64)
-    on_grid = np.flatnonzero(page.role == GRID)
-    found[layout.role == GRID] = on_grid[(rows[:, None] * page.grid.cols + cols).ravel()]
-    found[layout.role == GLOBAL] = np.flatnonzero(page.role == GLOBAL)[layout.place[layout.role == GLOBAL]]
+    on_grid = np.flatnonzero(page.role == GRID)[rows[:, None] * page.grid.cols + cols]
     ends = np.flatnonzero(page.role == NEWLINE)
-    if len(ends):
-        found[layout.role == NEWLINE] = ends[np.minimum(rows[layout.place[layout.role == NEWLINE]], len(ends) - 1)]
+    row_ends = ends[np.minimum(rows, len(ends) - 1)] if len(ends) else on_grid[:, -1]
+    view = np.flatnonzero(page.role == GLOBAL)
+    found = np.empty(layout.n_tokens, np.int64)
+    for role, tokens in ((GRID, on_grid.ravel()), (NEWLINE, row_ends), (GLOBAL, view)):
+        found[layout.role == role] = tokens[layout.place[layout.role == role]]
     return found
 
 
