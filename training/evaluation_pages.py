@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from loaders.samples import Sample
 from pinpoint_data.errors import TrainingError
 from pinpoint_data.grids import TokenGrid
 from pinpoint_data.windows import WindowSpec, make_windows
-from training.backbones.base import PageInput
 from training.pages import PageStore
 from training.selectors.base import PageView, QuestionView
 
 _PAGES_KEPT = 128
 
 
-def dataset_page(store: PageStore, page_id: str, width: int, height: int) -> PageInput:
-    """A page of a dataset in the workspace.
+def check_pages(store: PageStore, samples: Iterable[Sample]) -> None:
+    """Check that the workspace holds the pages of a dataset, before hours of work find that it does not.
 
     Raises:
-        TrainingError: It is not there, or of another size.
+        TrainingError: A page is not there, or of another size.
     """
-    page = store.input(page_id)
-    if (page.width, page.height) != (width, height):
-        raise TrainingError(
-            f"is {page.width} x {page.height} pixels in the workspace, {width} x {height} in the dataset",
-            record=f"page {page_id}",
-            remedy="publish the dataset again from this workspace",
-        )
-    return page
+    for page in {page.page_id: page for sample in samples for page in sample.pages}.values():
+        row = store.row(page.page_id)
+        if (row["width"], row["height"]) != (page.width, page.height):
+            raise TrainingError(
+                f"is {row['width']} x {row['height']} pixels in the workspace, {page.width} x {page.height} in the "
+                "dataset",
+                record=f"page {page.page_id}",
+                remedy="publish the dataset again from this workspace",
+            )
 
 
 class PageViews:
@@ -53,20 +53,20 @@ class PageViews:
         """The question with its pages.
 
         Raises:
-            TrainingError: A page is not in the workspace, or of another size there.
+            TrainingError: A page is not in the workspace.
             GeometryError: A page has no grid.
         """
-        pages = tuple(self._page(ref.page_id, ref.width, ref.height) for ref in sample.pages)
+        pages = tuple(self._page(ref.page_id) for ref in sample.pages)
         return QuestionView(sample.question_id, sample.question, pages, sample.evidence)
 
-    def _page(self, page_id: str, width: int, height: int) -> PageView:
+    def _page(self, page_id: str) -> PageView:
         if page_id in self._kept:
             self._kept.move_to_end(page_id)
             return self._kept[page_id]
-        page = dataset_page(self.store, page_id, width, height)
+        page = self.store.input(page_id)
         if not page.words.texts:
             self.without_words.add(page_id)
-        grid = self.grid_of(width, height)
+        grid = self.grid_of(page.width, page.height)
         self._kept[page_id] = PageView(grid, make_windows(grid, self.spec), page.words, page)
         if len(self._kept) > _PAGES_KEPT:
             self._kept.popitem(last=False)

@@ -19,7 +19,7 @@ from pinpoint_data.workspace import Workspace
 from training.checkpoint import Run
 from training.evaluation import BUDGETS, COVERAGES, Evaluation, evaluate
 from training.evaluation_intervals import RESAMPLES
-from training.evaluation_pages import PageViews
+from training.evaluation_pages import PageViews, check_pages
 from training.evaluation_report import markdown
 from training.evaluation_split import choose_questions
 from training.evaluation_summary import summarise
@@ -80,6 +80,7 @@ def evaluate_dataset(
         raise UsageError(f"no grid {grid!r}; expected one of {', '.join(GRID_NAMES)}")
     chosen = choose_questions(load_samples(dataset, sources), split, run.documents if run else None)
     store = PageStore(Workspace.open(workspace))
+    check_pages(store, chosen.samples)
     views = _views(store, run, grid)
     rule = run.config.labels.rule() if run is not None else LabelRule()
     with ExitStack() as opened:

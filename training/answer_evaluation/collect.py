@@ -15,7 +15,6 @@ from pinpoint_data.progress import track
 from training.answer_evaluation.log import AnswerLog, answer_key
 from training.answering.base import Answer, Answerer
 from training.backbones.base import PageInput
-from training.evaluation_pages import dataset_page
 from training.features.keys import page_key
 from training.pages import PageStore
 
@@ -70,14 +69,14 @@ def collect_answers(
         device: Where new answers are given, for the record.
 
     Raises:
-        TrainingError: The workspace is not the dataset's.
+        TrainingError: A page is not in the workspace.
     """
     names = tuple(answerer.name for answerer in answerers)
     assert len(set(names)) == len(names)
     evaluation = AnswerEvaluation(names, answers={name: [] for name in names})
     asked = [sample for sample in samples if not _left_out(sample, evaluation)]
     for sample in track(asked, "answer"):
-        pages = [dataset_page(store, page.page_id, page.width, page.height) for page in sample.pages]
+        pages = [store.input(page.page_id) for page in sample.pages]
         try:
             found, reused = _answers(sample, pages, store, answerers, identities, log, device)
         except PinpointError as error:

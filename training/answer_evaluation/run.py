@@ -23,6 +23,7 @@ from training.answer_evaluation.summary import REFERENCE, summarise_answers
 from training.answering import make_answerers
 from training.checkpoint import ALIGNER_FILE, Run, config_digest
 from training.evaluation_intervals import RESAMPLES
+from training.evaluation_pages import check_pages
 from training.evaluation_run import check_shares
 from training.evaluation_split import choose_questions
 from training.pages import PageStore
@@ -95,11 +96,11 @@ def evaluate_answers(
     selected["reads_words"] = run.backbone.reads_words
     identities = {answerer.name: whole if answerer.name == REFERENCE else selected for answerer in answerers}
     chosen = choose_questions(load_samples(dataset, sources), split, run.documents)
+    asked = first_questions(chosen.samples, limit)
     store = PageStore(Workspace.open(workspace))
+    check_pages(store, asked)
     with AnswerLog(out / ANSWERS_FILE) as log:
-        found = collect_answers(
-            first_questions(chosen.samples, limit), store, answerers, identities, log, device=device_name(model.device)
-        )
+        found = collect_answers(asked, store, answerers, identities, log, device=device_name(model.device))
         unreadable = log.unreadable
     found.left_out += chosen.left_out
     if not found.samples and not found.outcome.refused:
