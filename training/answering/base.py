@@ -34,10 +34,12 @@ class Answer:
         visual_tokens: Visual tokens that the language model read.
         vanilla_tokens: Those it would have read without selection.
         budget_used: Share of the pages' grid tokens that was selected, as realised.
-        flops: By component; the sum is the total.
+        flops: By component, `encode.attention` and so on; the sum is the total. What a run's own backbone takes, where
+            it is not the answering model, is not in it.
         vanilla_flops: Total for the same question without selection, and as many new tokens.
-        seconds: `encode` (pages), `select`, `refine` (crops), `prefill`, `decode`. Decoding image files is left out;
-            a page that was encoded for an earlier question counts with what that took.
+        seconds: `encode` (pages), `select`, `refine` (crops), `prefill`, `decode`, as far as they happened. Decoding
+            image files for the answering model is left out; a page that was encoded for an earlier question counts
+            with what that took.
         regions: What was shown, in the order it was read.
     """
 

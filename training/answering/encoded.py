@@ -22,27 +22,21 @@ class PageMemory(Generic[Encoded]):
     Pages met longest ago are forgotten above `MOST_TOKENS`.
 
     Args:
-        encode: Makes it, of several pages at once.
+        encode: Makes it, of several pages at once, and says how many seconds that took.
         size: How many tokens it has.
-        clock: Seconds, read when the device is idle.
     """
 
     def __init__(
-        self,
-        encode: Callable[[Sequence[PageInput]], list[Encoded]],
-        size: Callable[[Encoded], int],
-        clock: Callable[[], float],
+        self, encode: Callable[[Sequence[PageInput]], tuple[list[Encoded], float]], size: Callable[[Encoded], int]
     ) -> None:
-        self._encode, self._size, self._clock = encode, size, clock
+        self._encode, self._size = encode, size
         self._known: OrderedDict[str, tuple[Encoded, float]] = OrderedDict()
 
     def get(self, pages: Sequence[PageInput]) -> list[tuple[Encoded, float]]:
         """What was made of each page, and its seconds; the seconds of pages made together are shared by tokens."""
         missing = list({page.page_id: page for page in pages if page.page_id not in self._known}.values())
         if missing:
-            started = self._clock()
-            made = self._encode(missing)
-            seconds = self._clock() - started
+            made, seconds = self._encode(missing)
             total = sum(map(self._size, made))
             for page, encoded in zip(missing, made, strict=True):
                 self._known[page.page_id] = encoded, seconds * self._size(encoded) / total
@@ -83,7 +77,7 @@ class PageEncoder:
 
     def __init__(self, model: VisionLanguageModel) -> None:
         self.model = model
-        self._memory = PageMemory(self._encode, lambda page: len(page.visual), model.synchronised)
+        self._memory = PageMemory(self._encode, lambda page: len(page.visual))
 
     def layout(self, page: PageInput) -> ImageLayout:
         """The page's tokens to be; needs neither pixels nor weights."""
@@ -96,7 +90,10 @@ class PageEncoder:
         found = self._memory.get(pages)
         return [page for page, _ in found], sum(seconds for _, seconds in found)
 
-    def _encode(self, pages: Sequence[PageInput]) -> list[VisiblePage]:
+    def _encode(self, pages: Sequence[PageInput]) -> tuple[list[VisiblePage], float]:
         layouts = [self.layout(page) for page in pages]
-        visual = self.model.encode([page.load_image() for page in pages], layouts)
-        return [VisiblePage(layout, tokens) for layout, tokens in zip(layouts, visual, strict=True)]
+        images = [page.load_image() for page in pages]
+        started = self.model.synchronised()
+        visual = self.model.encode(images, layouts)
+        seconds = self.model.synchronised() - started
+        return [VisiblePage(layout, tokens) for layout, tokens in zip(layouts, visual, strict=True)], seconds

@@ -21,8 +21,8 @@ class StageOne:
         encoder: Of the answering model.
 
     Attributes:
-        scorer: To select with. It projects a page anew for every question, so that selecting takes as long for the
-            next question over a page as for the first.
+        scorer: To select with, the run's aligner moved to the model's device. It projects a page anew for every
+            question, so that selecting takes as long for the next question over a page as for the first.
         shared: Whether a page is encoded once.
     """
 
@@ -30,16 +30,19 @@ class StageOne:
         self.encoder = encoder
         own = VlmBackbone(run.backbone.name, encoder.model) if isinstance(run.backbone, VlmBackbone) else None
         self.shared = own is not None and own.spec() == run.backbone.spec()
-        backbone = own if own is not None and self.shared else run.backbone
-        self._memory = PageMemory(
-            lambda pages: encode_pages(backbone, pages), lambda page: page.grid.n_tokens, encoder.model.synchronised
-        )
-        moved = replace(run, backbone=_Remembered(backbone, self._pages)).to(encoder.model.device)
+        self._backbone: Backbone = own if own is not None and self.shared else run.backbone
+        self._memory = PageMemory(self._encode, lambda page: page.grid.n_tokens)
+        moved = replace(run, backbone=_Remembered(self._backbone, self._pages)).to(encoder.model.device)
         self.scorer = PinpointScorer(moved, kept_bytes=0)
 
     def encode(self, pages: Sequence[PageInput]) -> float:
         """Encode pages ahead of selecting, where that is not the answering model's work; returns the seconds."""
         return 0.0 if self.shared else sum(seconds for _, seconds in self._memory.get(pages))
+
+    def _encode(self, pages: Sequence[PageInput]) -> tuple[list[EncodedPage], float]:
+        started = self.encoder.model.synchronised()
+        found = encode_pages(self._backbone, pages)
+        return found, self.encoder.model.synchronised() - started
 
     def _pages(self, pages: Sequence[PageInput]) -> list[EncodedPage]:
         if self.shared:
