@@ -1,13 +1,16 @@
-"""What a selection took: seconds, and the aligner's FLOPs."""
+"""What a selection took: seconds, and the operations of stage one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from training.selectors.base import QuestionView, WindowScorer
 from training.selectors.pinpoint import PinpointScorer
+
+if TYPE_CHECKING:
+    from training.checkpoint import Run
 
 
 @dataclass(frozen=True)
@@ -16,12 +19,14 @@ class SelectionCost:
 
     Attributes:
         seconds: `encode` (visual tokens, where they were not at hand), `score`, `select`; of a batch its equal share.
-        flops: Of the aligner, by component; empty where the scorer is no trained run. Visual tokens are not in it:
-            a language model that answers needs them anyway.
+        flops: Of the aligner, by component; empty where the scorer is no trained run.
+        encode_flops: Of the vision tower that made the pages' tokens, by component; empty without one, and where the
+            tokens were read from elsewhere. A language model that answers over the same tokens needs them anyway.
     """
 
     seconds: Mapping[str, float]
-    flops: Mapping[str, int]
+    flops: Mapping[str, int] = field(default_factory=dict)
+    encode_flops: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready account."""
@@ -30,22 +35,43 @@ class SelectionCost:
             "seconds_total": sum(self.seconds.values()),
             "flops": dict(self.flops),
             "flops_total": sum(self.flops.values()),
+            "encode_flops": dict(self.encode_flops),
+            "encode_flops_total": sum(self.encode_flops.values()),
         }
 
     def line(self) -> str:
         """One line of text."""
-        parts = ", ".join(f"{name} {seconds * 1e3:,.0f} ms" for name, seconds in self.seconds.items())
-        flops = f"; stage one {sum(self.flops.values()) / 1e9:,.2f} GFLOPs" if self.flops else ""
-        return f"{parts}{flops}"
+        text = ", ".join(f"{name} {seconds * 1e3:,.0f} ms" for name, seconds in self.seconds.items())
+        if self.flops:
+            text += f"; aligner {sum(self.flops.values()) / 1e9:,.2f} GFLOPs"
+        if self.encode_flops:
+            text += f", vision tower {sum(self.encode_flops.values()) / 1e9:,.2f} GFLOPs"
+        return text
 
 
 def selection_cost(scorer: WindowScorer, view: QuestionView, seconds: Mapping[str, float]) -> SelectionCost:
     """The cost of a selection whose seconds are known."""
     if not isinstance(scorer, PinpointScorer):
-        return SelectionCost(seconds, {})
+        return SelectionCost(seconds)
     from training.flops import AlignerShape, aligner_flops
 
     run = scorer.run
     shape = AlignerShape.of(run.config, run.backbone.token_dim, run.backbone.question_dim)
     grids = [(page.grid.rows, page.grid.cols) for page in view.pages]
-    return SelectionCost(seconds, aligner_flops(shape, grids, len(run.backbone.encode_question(view.question))))
+    aligner = aligner_flops(shape, grids, len(run.backbone.encode_question(view.question)))
+    return SelectionCost(seconds, aligner, _vision_flops(run, view) if scorer.tokens is None else {})
+
+
+def _vision_flops(run: Run, view: QuestionView) -> Mapping[str, int]:
+    if run.backbone.reads_words:
+        return {}  # transformers, which takes seconds to import, is not needed to know that
+    from training.answering.cost import patches_of
+    from training.backbones.vlm import VlmBackbone
+    from training.flops import ModelShape, vision_flops
+
+    if not isinstance(run.backbone, VlmBackbone):
+        return {}
+    model = run.backbone.model
+    shape = ModelShape.of(model.config)
+    layouts = [model.layout(page.page_input.width, page.page_input.height) for page in view.pages]
+    return vision_flops(shape, patches_of(shape, layouts))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,14 +17,18 @@ from pinpoint_data.errors import PageError, PinpointError, UsageError
 from pinpoint_data.grids import llava_next_grid
 from pinpoint_data.scores import TokenRanking, windows_to_coverage
 from pinpoint_data.windows import WindowSpec
+from tests.training.answering.vlm_runs import vlm_run
 from tests.training.blind import blind_run
 from tests.training.runs import tiny_run
 from tests.training.views import page_view, square_grid, words_of
+from tests.training.vlm.tiny import tiny_model_folder
 from tests.words.build import pdf
 from training.backbones.base import PageInput
 from training.checkpoint import load_run
 from training.commands.select import select
 from training.lone_pages import read_pages
+from training.opening import open_run
+from training.page_cache import PageCache
 from training.selection import select_many, select_regions
 from training.selectors import PinpointScorer, window_places
 
@@ -360,13 +366,32 @@ class TestCommand:
         done = CliRunner().invoke(select, arguments, catch_exceptions=False)
         assert done.exit_code == 0
         assert done.stderr == ""
-        assert json.loads(done.stdout)["boxes"]
+        printed = json.loads(done.stdout)
+        assert printed["boxes"]
+        assert printed["cost"]["encode_flops"] == {}
         with pytest.raises(UsageError, match="reads no words; leave out --words"):
             CliRunner().invoke(select, [*arguments, "--words", str(page / "page.json")], catch_exceptions=False)
 
 
 def _numbered(row):
     return words_of([(("one", "two", "three")[row["pdf_page"]], (20.0, 20.0, 90.0, 40.0))])
+
+
+def test_a_vision_language_model_counts_its_tower_too(page, tmp_path):
+    torch.set_num_threads(1)
+    run = vlm_run(tmp_path / "vlm", tiny_model_folder("qwen2-vl", tmp_path / "model"), "qwen2-vl").path
+    arguments = [str(run), str(page / "page.png"), "Revenue?", "--out", str(page / "out")]
+    done = CliRunner().invoke(select, [*arguments, "--json"], catch_exceptions=False)
+    cost = json.loads(done.stdout)["cost"]
+    assert cost["encode_flops_total"] == sum(cost["encode_flops"].values()) > cost["flops_total"] / 1e3
+    assert set(cost["encode_flops"]).isdisjoint(cost["flops"])
+    (shown,) = read_pages(page / "page.png", with_words=False)
+    # Tokens that are read and not made cost no tower.
+    loaded = open_run(run)
+    cached = PinpointScorer(
+        loaded, PageCache(loaded.backbone, SimpleNamespace(input=lambda page_id: shown.page), 2**20)
+    )
+    assert select_regions(cached, [shown.page], "Revenue?").cost.encode_flops == {}
 
 
 class TestReadPages:

@@ -9,7 +9,7 @@ from typing import Any
 
 from loaders.samples import Sample
 from pinpoint_data.anls import anls
-from pinpoint_data.errors import Outcome, PinpointError, Problem
+from pinpoint_data.errors import Outcome, PinpointError, Problem, UsageError
 from pinpoint_data.gqa import gqa_match
 from pinpoint_data.progress import track
 from training.answer_evaluation.log import AnswerLog, answer_key
@@ -69,10 +69,12 @@ def collect_answers(
         device: Where new answers are given, for the record.
 
     Raises:
+        UsageError: Two answerers have one name.
         TrainingError: A page is not in the workspace.
     """
     names = tuple(answerer.name for answerer in answerers)
-    assert len(set(names)) == len(names)
+    if len(set(names)) < len(names):
+        raise UsageError(f"answerers must have different names, got {', '.join(names)}")
     evaluation = AnswerEvaluation(names, answers={name: [] for name in names})
     asked = [sample for sample in samples if not _left_out(sample, evaluation)]
     for sample in track(asked, "answer"):
@@ -126,11 +128,13 @@ def _answers(
     """By answerer its answer and the device it was given on, and how many of them were in the log."""
     found: dict[str, tuple[Answer, str]] = {}
     missing: list[tuple[Answerer, str]] = []
+    hashes: dict[bool, list[str]] = {}
     for answerer in answerers:
         identity = {"answerer": answerer.name, **identities[answerer.name]}
         words = bool(identity.get("reads_words"))
-        hashes = [page_key(store, page.page_id, reads_words=words).name for page in pages]
-        key = answer_key(identity, sample.question, hashes)
+        if words not in hashes:
+            hashes[words] = [page_key(store, page.page_id, reads_words=words).name for page in pages]
+        key = answer_key(identity, sample.question, hashes[words])
         known = log.get(key)
         if known is None:
             missing.append((answerer, key))
