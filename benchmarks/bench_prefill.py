@@ -6,7 +6,8 @@
 The answering code as it is, asked for one new token, on a model of the published size with random weights, an untrained
 aligner of the shipped recipe's size, and noise for a page: what it selects is scattered, and falls into more regions
 than a trained one's. Every answer encodes its page anew. Without a GPU model and aligner are scaled down (`--scale 8`:
-an eighth of the layers, heads and widths); the code is the same.
+an eighth of the layers, heads and widths); the code is the same. LLaVA-NeXT's view of the whole page, a quarter of
+its tokens, is read by vanilla alone unless `--global-view` puts it in front of the regions.
 
 encode        the page through the vision tower, decoding left out, resizing included
 select        stage one without that: the aligner's scores of all windows, and the choice of tokens
@@ -65,6 +66,7 @@ class Rig:
 
     model: VisionLanguageModel
     run: Run
+    global_view: bool = False
 
     def answer(self, coverage: float | None, page: PageInput) -> tuple[Answer, float]:
         """One answer and its seconds by the clock; no coverage is vanilla. Nothing is remembered from earlier ones."""
@@ -74,13 +76,14 @@ class Rig:
             coverages=[] if coverage is None else [coverage],
             vanilla=coverage is None,
             max_new_tokens=1,
+            global_view=self.global_view,
         )
         started = self.model.synchronised()
         answer = answerer.answer(QUESTION, [page])
         return answer, self.model.synchronised() - started
 
 
-def make_rig(name: str, folder: Path, *, scale: int, dtype: str, device: str) -> Rig:
+def make_rig(name: str, folder: Path, *, scale: int, dtype: str, device: str, global_view: bool = False) -> Rig:
     model = open_random(name, folder, scale=scale, dtype=dtype, device=device)
     config = load_config(recipe_path(model.family))
     aligner = config.aligner.model_copy(update={"dim": config.aligner.dim // scale})
@@ -88,7 +91,7 @@ def make_rig(name: str, folder: Path, *, scale: int, dtype: str, device: str) ->
     backbone = VlmBackbone(model.family, model)
     untrained = make_aligner(config, backbone).eval().requires_grad_(False)
     run = Run(folder, config, backbone, untrained, {}, {"train": [], "validation": []}, {})
-    return Rig(model, run.to(model.device))
+    return Rig(model, run.to(model.device), global_view)
 
 
 def noise_page(width: int, height: int) -> PageInput:
@@ -210,7 +213,8 @@ def run_here(arguments: argparse.Namespace) -> dict[str, Any]:
         torch.set_num_threads(arguments.threads)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / arguments.model
-        rig = make_rig(arguments.model, folder, scale=arguments.scale, dtype=arguments.dtype, device=arguments.device)
+        names = ("scale", "dtype", "device", "global_view")
+        rig = make_rig(arguments.model, folder, **{name: getattr(arguments, name) for name in names})
         pages = []
         for width, height in arguments.page:
             page = noise_page(width, height)
@@ -243,6 +247,7 @@ def measure_memory_apart(arguments: argparse.Namespace, found: dict[str, Any]) -
 
 def _child(arguments: argparse.Namespace, page: str, coverage: float | None) -> dict[str, Any]:
     options = [f"--{name}={getattr(arguments, name)}" for name in ("model", "device", "dtype", "scale", "threads")]
+    options += ["--global-view"] * arguments.global_view
     side = "vanilla" if coverage is None else str(coverage)
     command = [sys.executable, __file__, *options, "--repeats=1", "--warmups=0", f"--page={page}", f"--side={side}"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=os.environ)
@@ -278,6 +283,7 @@ def account(arguments: argparse.Namespace, found: dict[str, Any]) -> dict[str, A
             "transformers": transformers.__version__,
             "cuda": torch.version.cuda,
         },
+        "global_view": arguments.global_view,
         "repeats": arguments.repeats,
         "statistic": statistic_name(arguments.device),
         "paper": {"prefill_ratio": PAPER_RATIO, "coverage": PAPER_COVERAGE},
@@ -333,7 +339,8 @@ def row(side: dict[str, Any]) -> list[str]:
 def result_file(result: dict[str, Any], device: str) -> Path:
     name = result["device"] if device.startswith("cuda") else "cpu"
     scale = "" if result["scale"] == 1 else f"-scaled-by-{result['scale']}"
-    slug = re.sub(r"[^a-z0-9.]+", "-", f"{name}-{result['model']}{scale}-prefill".lower())
+    view = "-with-global-view" if result["global_view"] else ""
+    slug = re.sub(r"[^a-z0-9.]+", "-", f"{name}-{result['model']}{scale}{view}-prefill".lower())
     return Path(__file__).parent / "results" / f"{slug}.json"
 
 
@@ -345,6 +352,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--scale", type=int, help="1 on a GPU, 8 on a CPU by default")
     parser.add_argument("--page", nargs="+", default=["1700x2200", "1000x3000"], help="width x height in pixels")
     parser.add_argument("--coverage", type=float, nargs="+", default=[0.6, 0.25, 0.1])
+    parser.add_argument("--global-view", action="store_true", help="show the whole page too, in front of its regions")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--warmups", type=int, default=1)
     parser.add_argument("--threads", type=int, default=0, help="of a CPU; 0: PyTorch's own choice")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -72,6 +73,8 @@ def test_both_sides_are_measured(rig: Rig) -> None:
         assert sum(side["seconds"].values()) - side["seconds"]["first_token"] <= side["seconds"]["first_token"]
         assert 0 <= side["share_of_stage_one"]["select"] < side["share_of_stage_one"]["encode_and_select"] < 1
     assert vanilla["ratio_to_vanilla"]["prefill"] == vanilla["ratio_to_vanilla"]["flops"] == 1
+    with_view, _ = replace(rig, global_view=True).answer(0.1, page)
+    assert with_view.visual_tokens > least["visual_tokens"]
 
 
 def test_a_side_that_runs_out_of_memory_is_a_line_of_the_table(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
