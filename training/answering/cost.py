@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from training.flops import FlopCount, ModelShape, Patches, refined, vanilla
+from training.flops import FlopCount, ModelShape, Patches, refined, vanilla, vision_flops
 from training.vlm import GLOBAL, Generated, ImageLayout, VisionLanguageModel
 
 
@@ -25,6 +25,12 @@ def _patches(shape: ModelShape, layout: ImageLayout) -> list[Patches]:
 def new_tokens(made: Generated, most: int) -> int:
     """How many tokens were generated, the one that ends the text included."""
     return min(len(made.ids) + 1, most)
+
+
+def look_flops(model: VisionLanguageModel, pages: Sequence[ImageLayout]) -> FlopCount:
+    """Of encoding pages whole, once."""
+    shape = ModelShape.of(model.config)
+    return vision_flops(shape, patches_of(shape, pages))
 
 
 def vanilla_flops(model: VisionLanguageModel, layouts: Sequence[ImageLayout], text: int, new: int) -> FlopCount:

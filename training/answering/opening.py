@@ -94,10 +94,11 @@ def answering_model(
         what = "no run is given" if run is None else f"the run's backbone {run.backbone.name} writes no text"
         raise UsageError(f"there is no model to answer with: {what}", remedy="name a vision-language model (--model)")
     if run is not None and own is not None and (model is None or find_model(model).fingerprint == own.fingerprint):
-        # What decides its tokens (precision, view, pixels) is then the run's: a page is encoded once, for both stages.
+        # What decides its tokens (precision, pixels) is then the run's: a page is encoded once, for both stages. Of the
+        # views it has that of the whole model: a run may select on LLaVA-NeXT's base view, but no answer rests on it.
         options = run.config.backbone.options | {name: value for name, value in options.items() if value is not None}
         model = model or options["model"]
-        options.pop("model")
+        options = {name: value for name, value in options.items() if name not in ("model", "view")}
     assert model is not None
     return open_model(model, **options, language=True)
 

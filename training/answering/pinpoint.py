@@ -119,6 +119,7 @@ class PinpointAnswerer:
             len(shown.sequence),
             new,
         )
+        flops = self.stage_one.flops(pages).under("encode") + flops
         text = sum(map(len, self.model.prompt(question, len(pages))))
         answer = Answer(
             text=made.text,

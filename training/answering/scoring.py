@@ -1,15 +1,22 @@
-"""Stage one of an answer: a run's window scorer, on the answering model's own encoding of a page where it can be."""
+"""Stage one of an answer: a run's window scorer, on the answering model's own encoding of a page where it can be.
+
+Where it cannot, because the run looks at pages with fewer pixels than the model that answers, that is the cheaper way:
+a first look at low resolution costs little, and the regions it selects are then encoded from the page's own pixels.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from training.answering.cost import look_flops
 from training.answering.encoded import PageEncoder, PageMemory
 from training.backbones.base import Backbone, EncodedPage, PageInput, Tokens, encode_pages
 from training.backbones.vlm import VlmBackbone
 from training.checkpoint import Run
+from training.flops import FlopCount
 from training.selectors import PinpointScorer
+from training.vlm import VisionLanguageModel
 
 
 class StageOne:
@@ -17,7 +24,8 @@ class StageOne:
 
     Args:
         run: Scores windows. If its backbone gives the very tokens that the answering model gives (same weights,
-            precision and processor settings), a page is encoded once, for both; else the run's backbone encodes it too.
+            precision and processor settings), a page is encoded once, for both; else the run's backbone encodes it too,
+            with the same weights in memory where they are the same ones.
         encoder: Of the answering model.
 
     Attributes:
@@ -31,6 +39,10 @@ class StageOne:
         own = VlmBackbone(run.backbone.name, encoder.model) if isinstance(run.backbone, VlmBackbone) else None
         self.shared = own is not None and own.spec() == run.backbone.spec()
         self._backbone: Backbone = own if own is not None and self.shared else run.backbone
+        self._looks: VisionLanguageModel | None = None
+        if isinstance(run.backbone, VlmBackbone) and not self.shared:
+            self._looks = run.backbone.model
+            self._looks.borrow_weights(encoder.model)
         self._memory = PageMemory(self._encode, lambda page: page.grid.n_tokens)
         moved = replace(run, backbone=_Remembered(self._backbone, self._pages)).to(encoder.model.device)
         self.scorer = PinpointScorer(moved, kept_bytes=0)
@@ -43,6 +55,12 @@ class StageOne:
         started = self.encoder.model.synchronised()
         found = encode_pages(self._backbone, pages)
         return found, self.encoder.model.synchronised() - started
+
+    def flops(self, pages: Sequence[PageInput]) -> FlopCount:
+        """Of encoding pages for the selection alone, by a vision-language model; else nothing."""
+        if self._looks is None:
+            return FlopCount()
+        return look_flops(self._looks, [self._looks.layout(page.width, page.height) for page in pages])
 
     def _pages(self, pages: Sequence[PageInput]) -> list[EncodedPage]:
         if self.shared:

@@ -27,6 +27,12 @@ _SHARE = click.FloatRange(min=0, max=1, min_open=True)
 @click.option("--dtype", type=click.Choice(["bfloat16", "float16", "float32"]), help="Default: the run's, or bfloat16.")
 @click.option("--device", help="Where to compute: cpu, cuda, cuda:1. Default: a GPU where there is one.")
 @click.option(
+    "--max-pixels",
+    type=click.IntRange(min=1),
+    help="The most pixels the answering model encodes a page with (Qwen-VL). Default: the run's. A run trained with "
+    "fewer selects at low resolution; regions are then encoded at this one.",
+)
+@click.option(
     "--page", "numbers", type=click.IntRange(min=1), multiple=True, help="Page of a PDF, from 1; may be repeated."
 )
 @click.option("--coverage", type=_SHARE, help="Select windows until this share of all tokens is covered. Default: 0.6.")
@@ -83,6 +89,7 @@ def answer(
     revision: str | None,
     dtype: str | None,
     device: str | None,
+    max_pixels: int | None,
     numbers: tuple[int, ...],
     coverage: float | None,
     budget: float | None,
@@ -117,7 +124,7 @@ def answer(
 
     settings = {"budget": budget, "coverage": coverage, "refinement": Refinement(**refinement)}
     loaded = load_run_for(run, model, device) if run is not None else None
-    opened = answering_model(loaded, model, revision=revision, dtype=dtype, device=device)
+    opened = answering_model(loaded, model, revision=revision, dtype=dtype, device=device, max_pixels=max_pixels)
     reads_words = loaded is not None and loaded.backbone.reads_words
     if words is not None and not reads_words:
         raise UsageError("nothing here reads words; leave out --words", file=words)

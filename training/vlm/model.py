@@ -79,6 +79,7 @@ class VisionLanguageModel(ABC):
             raise TrainingError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
         self.source, self.config, self.dtype, self.language = source, config, DTYPES[dtype], language
         self.device_map = device_map
+        self._lender: VisionLanguageModel | None = None
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.token_dim: int = config.text_config.hidden_size
 
@@ -122,12 +123,28 @@ class VisionLanguageModel(ABC):
     @cached_property
     def weights(self) -> Any:
         """The transformers model; loaded at the first access."""
+        if self._lender is not None:
+            return self._lender.weights
         return load_weights(self.source, self.config, self.dtype, self.device, self.device_map, language=self.language)
 
     @property
     def inner(self) -> Any:
         """The model without its language-modelling head."""
-        return self.weights.model if self.language else self.weights
+        return self.weights.base_model
+
+    def borrow_weights(self, lender: VisionLanguageModel) -> bool:
+        """Use the weights of another opened model from now on, where they are the same ones in the same precision.
+
+        Two that look at pages differently (at most so many pixels, one view or another) then take memory once.
+
+        Returns:
+            Whether they are.
+        """
+        same = (self.source.fingerprint, self.dtype) == (lender.source.fingerprint, lender.dtype)
+        if same and lender is not self:
+            self.__dict__.pop("weights", None)
+            self._lender, self.device = lender, lender.device
+        return same
 
     @cached_property
     def tokenizer(self) -> Any:
