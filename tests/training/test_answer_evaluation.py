@@ -175,7 +175,7 @@ class TestScores:
 
     def test_markdown_lists_components(self, ask, tmp_path):
         ask()
-        assert "| prefill.linear | 3.0000 | 1.8000 | 0.7500 |" in (tmp_path / "out/answers-evaluation.md").read_text()
+        assert "| prefill.linear | 3 | 1.8 | 0.75 |" in (tmp_path / "out/answers-evaluation.md").read_text()
 
     def test_options_reach_the_answerers(self, ask):
         ask("--modes", "pinpoint", "--coverages", "0.25", "--max-new-tokens", "7", "--refinement", "zoom=2.0",

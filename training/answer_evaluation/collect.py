@@ -125,7 +125,8 @@ def _answers(
     log: AnswerLog,
     device: str,
 ) -> tuple[dict[str, tuple[Answer, str]], int]:
-    """By answerer its answer and the device it was given on, and how many of them were in the log."""
+    """By answerer its answer and the device it was given on, and how many of them an earlier run had given."""
+    reused = 0
     found: dict[str, tuple[Answer, str]] = {}
     missing: list[tuple[Answerer, str]] = []
     hashes: dict[bool, list[str]] = {}
@@ -140,7 +141,7 @@ def _answers(
             missing.append((answerer, key))
         else:
             found[answerer.name] = known
-    reused = len(found)
+            reused += key in log.earlier
     decoded = [_decoded(page) for page in pages] if missing else []
     for answerer, key in missing:
         answer = answerer.answer(sample.question, decoded, sample.question_id)

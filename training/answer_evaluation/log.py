@@ -44,6 +44,7 @@ class AnswerLog:
 
     Attributes:
         unreadable: Lines that were passed over.
+        earlier: Keys that were there when the file was opened.
 
     Raises:
         UsageError: Another process writes to the file.
@@ -63,6 +64,7 @@ class AnswerLog:
         try:
             self._file: BinaryIO = path.open("ab+")
             self._read()
+            self.earlier = frozenset(self._known)
         except BaseException:
             self._unlock()
             raise

@@ -41,8 +41,9 @@ def _main_tables(summary: Summary) -> Iterator[ScoreTable]:
         if group not in costs:
             continue
         rows = tuple(_answer_row(name, found, costs[group][name]) for name, found in scores[group].items())
-        title = "Answers" if group == "all" else f"Answers, {group} ({summary['questions']['by_source'][group]:,})"
-        columns = ("answerer", "ANLS", "accuracy", "visual tokens", "of vanilla", "TFLOPs", "of vanilla")
+        of = "" if group == "all" else f", {group} ({summary['questions']['by_source'][group]:,})"
+        title = f"Answers{of}; visual tokens and operations, and their share of the unchanged model's"
+        columns = ("answerer", "ANLS", "accuracy", "tokens", "share", "TFLOPs", "share")
         yield ScoreTable(title, columns, rows)
     for group, others in summary["differences"].items():
         of = "" if group == "all" else f", {group}"
@@ -62,10 +63,10 @@ def _component_tables(summary: Summary) -> Iterator[ScoreTable]:
     for group, costs in summary["costs"].items():
         names = tuple(dict.fromkeys(name for cost in costs.values() for name in cost["tflops"]))
         rows = tuple(
-            (name, *(f"{cost['tflops'][name]:.4f}" if name in cost["tflops"] else "-" for cost in costs.values()))
+            (name, *(f"{cost['tflops'][name]:.4g}" if name in cost["tflops"] else "-" for cost in costs.values()))
             for name in names
         )
-        totals = ("total", *(f"{sum(cost['tflops'].values()):.4f}" for cost in costs.values()))
+        totals = ("total", *(f"{sum(cost['tflops'].values()):.4g}" for cost in costs.values()))
         of = "" if group == "all" else f", {group}"
         yield ScoreTable(f"TFLOPs by component{of}", ("component", *costs), (*rows, totals))
 
