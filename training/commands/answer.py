@@ -29,8 +29,8 @@ _SHARE = click.FloatRange(min=0, max=1, min_open=True)
 @click.option(
     "--max-pixels",
     type=click.IntRange(min=1),
-    help="The most pixels the answering model encodes a page with (Qwen-VL). Default: the run's. A run trained with "
-    "fewer selects at low resolution; regions are then encoded at this one.",
+    help="The most pixels the answering model encodes a page with (Qwen-VL). Default: its own limit, whatever the "
+    "limit of the run.",
 )
 @click.option(
     "--page", "numbers", type=click.IntRange(min=1), multiple=True, help="Page of a PDF, from 1; may be repeated."

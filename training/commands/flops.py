@@ -43,6 +43,11 @@ _MODELS = "llava-next-7b, llava-next-mistral-7b, llava-next-13b, qwen2-vl-2b, qw
 @click.option(
     "--max-pixels", type=click.IntRange(min=1), help="Most pixels of a page (Qwen). Default: the checkpoint's own."
 )
+@click.option(
+    "--select-pixels",
+    type=click.IntRange(min=1),
+    help="Most pixels of the page that regions are selected on (Qwen), where that is fewer: a run trained with it.",
+)
 @click.option("--queries", type=click.IntRange(min=1), help="K of the aligner. Default: that of the model's recipe.")
 @click.option("--dim", type=click.IntRange(min=1), help="d of the aligner. Default: that of the model's recipe.")
 @json_option
@@ -57,6 +62,7 @@ def flops(
     question_tokens: int,
     new_tokens: int,
     max_pixels: int | None,
+    select_pixels: int | None,
     queries: int | None,
     dim: int | None,
     as_json: bool,
@@ -80,6 +86,8 @@ def flops(
     from training.flops.parts import AlignerShape
     from training.flops.report import Comparison, comparison_text
 
+    if select_pixels is not None and not refine:
+        raise UsageError("--select-pixels needs refinement: its tokens are too coarse to be read")
     shares = _shares(coverages)
     pages_px = PRESETS[preset] if preset else tuple(_size(text) for text in sizes)
     found = find_shape(model)
@@ -92,10 +100,13 @@ def flops(
     aligner = AlignerShape.of(settings, token_dim=width, question_dim=width)
     pixels = _limits(found.pixels, max_pixels)
     pages = tuple(page_shape(found.shape, *size, pixels) for size in pages_px)
+    looked = pages
+    if select_pixels is not None:
+        looked = tuple(page_shape(found.shape, *size, _limits(pixels, select_pixels)) for size in pages_px)
     reading = Reading(question_tokens, new_tokens, refine, regions, global_view)
     whole = answer_whole(found.shape, pages, reading)
-    parts = tuple(answer_regions(found.shape, pages, reading, aligner, share) for share in shares)
-    comparison = Comparison(found, pages, reading, aligner, whole, parts)
+    parts = tuple(answer_regions(found.shape, pages, reading, aligner, share, looked) for share in shares)
+    comparison = Comparison(found, pages, looked, reading, aligner, whole, parts)
     emit(comparison.to_json(), "" if as_json else comparison_text(comparison), as_json=as_json)
 
 
@@ -123,5 +134,5 @@ def _limits(own: tuple[int, int] | None, most: int | None) -> tuple[int, int] | 
     if most is None:
         return own
     if own is None:
-        raise UsageError("--max-pixels is for Qwen models; LLaVA-NeXT resizes pages into fixed canvases")
+        raise UsageError("limits in pixels are for Qwen models; LLaVA-NeXT resizes pages into fixed canvases")
     return min(own[0], most), most

@@ -139,13 +139,27 @@ def answer_whole(shape: ModelShape, pages: Sequence[PageShape], reading: Reading
 
 
 def answer_regions(
-    shape: ModelShape, pages: Sequence[PageShape], reading: Reading, aligner: AlignerShape, coverage: float
+    shape: ModelShape,
+    pages: Sequence[PageShape],
+    reading: Reading,
+    aligner: AlignerShape,
+    coverage: float,
+    looked: Sequence[PageShape] | None = None,
 ) -> Answered:
     """Exactly the share `coverage` of every page's grid tokens is selected, in rectangles of the page's own shape.
 
     Of a real selection the number of tokens is a little larger (whole windows until the share is reached) and that of
     their crops a little smaller (whole rows and columns within it); here both are the share itself.
+
+    Args:
+        shape: The model.
+        pages: As they would be read whole; the share is of their tokens.
+        reading: Settings; with `looked`, regions are encoded anew.
+        aligner: Sizes.
+        coverage: The share.
+        looked: The same pages as stage one sees them, where it looks with fewer pixels.
     """
+    seen = pages if looked is None else looked
     visual = 0
     crops: list[Patches] = []
     for page in pages:
@@ -159,9 +173,9 @@ def answer_regions(
         elif reading.global_view and reading.refine:
             visual += reading.thumbnail_tokens
             crops.append(reading.thumbnail_tokens * shape.vision.merge**2)
-    scoring = aligner_flops(aligner, [(page.rows, page.cols) for page in pages], reading.question_tokens)
+    scoring = aligner_flops(aligner, [(page.rows, page.cols) for page in seen], reading.question_tokens)
     tokens, again = visual + reading.text_tokens, crops if reading.refine else []
-    return Answered(coverage, visual, refined(shape, _patches(pages), tokens, scoring, again, reading.new_tokens))
+    return Answered(coverage, visual, refined(shape, _patches(seen), tokens, scoring, again, reading.new_tokens))
 
 
 def _patches(pages: Sequence[PageShape]) -> list[Patches]:

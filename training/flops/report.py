@@ -42,7 +42,8 @@ class Comparison:
 
     Attributes:
         model: What is counted.
-        pages: As they are encoded.
+        pages: As they are encoded whole.
+        looked: As stage one encodes them: the same, or with fewer pixels.
         reading: Settings.
         aligner: Sizes.
         whole: Vanilla.
@@ -51,6 +52,7 @@ class Comparison:
 
     model: CountedModel
     pages: tuple[PageShape, ...]
+    looked: tuple[PageShape, ...]
     reading: Reading
     aligner: AlignerShape
     whole: Answered
@@ -83,6 +85,7 @@ class Comparison:
             "model": self.model.name,
             "checkpoint": self.model.checkpoint,
             "pages": [asdict(page) | {"tokens": page.tokens} for page in self.pages],
+            "selected_on": [asdict(page) | {"tokens": page.tokens} for page in self.looked],
             "reading": asdict(self.reading) | {"text_tokens": self.reading.text_tokens},
             "aligner": asdict(self.aligner),
             "vanilla": columns[0],
@@ -115,6 +118,9 @@ def _head(found: Comparison) -> list[str]:
         parts += [f"row ends {page.newlines}"] if page.newlines else []
         encoded = f"{len(page.patches)} tiles" if found.model.shape.tile else f"{_patches(page):,} patches"
         lines.append(f"page {page.width} x {page.height}: {encoded}, {page.tokens:,} tokens ({', '.join(parts)})")
+    if found.looked != found.pages:
+        tokens = ", ".join(f"{page.tokens:,} (grid {page.rows} x {page.cols})" for page in found.looked)
+        lines.append(f"selected on fewer pixels: {tokens} tokens")
     lines.append(
         f"text: question {reading.question_tokens} tokens, prompt around it {TEMPLATE_TOKENS}; "
         f"answer {reading.new_tokens} token{'s' if reading.new_tokens > 1 else ''}"

@@ -113,7 +113,12 @@ def test_a_folder(tmp_path: Path) -> None:
         (("--model", "qwen2-vl-7b", "--page", "640x480", "--coverage", "1.5"), "share in .0, 1., got '1.5'"),
         (("--model", "qwen2-vl-7b", "--page", "640x480", "--coverage", "0.5,"), "share in .0, 1., got ''"),
         (("--model", "qwen2-vl-7b", "--page", "640x480", "--coverage", "nan"), "share in .0, 1., got 'nan'"),
-        (("--model", "llava-next-7b", "--page", "640x480", "--max-pixels", "9"), "is for Qwen models"),
+        (("--model", "llava-next-7b", "--page", "640x480", "--max-pixels", "9"), "limits in pixels are for Qwen models"),
+        (("--model", "llava-next-7b", "--page", "640x480", "--select-pixels", "9"), "are for Qwen models"),
+        (
+            ("--model", "qwen2-vl-7b", "--page", "640x480", "--select-pixels", "9", "--no-refine"),
+            "--select-pixels needs refinement",
+        ),
         (("--model", "qwen2-vl-7b", "--page", "1x5000"), "aspect ratio must be smaller than 200"),
     ],
 )
@@ -160,9 +165,21 @@ def test_many_coverages_and_large_numbers_fit_the_width() -> None:
         assert found == [f"{column['total'] / scale:,.1f}" for column in counted(*arguments)["selected"]]
 
 
+def test_a_first_look_with_fewer_pixels_costs_only_itself() -> None:
+    arguments = ("--model", "qwen2-vl-7b", "--page", "1710x2220", "--coverage", "0.25")
+    full, few = counted(*arguments), counted(*arguments, "--select-pixels", "1003520")
+    alone = counted("--model", "qwen2-vl-7b", "--page", "1710x2220", "--coverage", "0.25", "--max-pixels", "1003520")
+    assert few["vanilla"] == full["vanilla"]
+    [of_full], [of_few], [of_alone] = full["selected"], few["selected"], alone["selected"]
+    assert of_few["visual_tokens"] == of_full["visual_tokens"]
+    for name, flops_ in of_few["flops"].items():
+        source = of_alone if name.startswith(("encode", "select")) else of_full
+        assert flops_ == source["flops"][name], name
+
+
 def test_the_documented_tables_are_the_commands_output() -> None:
     text = DOC.read_text(encoding="utf-8")
-    assert len(BLOCK.findall(text)) == 2
+    assert len(BLOCK.findall(text)) == 3
     made = BLOCK.sub(lambda found: f"```console\n$ pinpoint flops {found[1]}\n{run(*shlex.split(found[1]))}```", text)
     if os.environ.get("PINPOINT_UPDATE_GOLDEN") == "1":
         DOC.write_text(made, encoding="utf-8")
