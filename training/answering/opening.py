@@ -94,8 +94,8 @@ def answering_model(
         what = "no run is given" if run is None else f"the run's backbone {run.backbone.name} writes no text"
         raise UsageError(f"there is no model to answer with: {what}", remedy="name a vision-language model (--model)")
     if run is not None and own is not None and (model is None or find_model(model).fingerprint == own.fingerprint):
-        # Where, in which precision and of which revision is the run's. How it looks at a page is not: a run may select on
-        # fewer pixels or on LLaVA-NeXT's base view, and the model that answers still sees pages as it was made to.
+        # Device, precision and revision are the run's. How it looks at a page is not: a run may select on fewer pixels
+        # or on LLaVA-NeXT's base view, and the model that answers still sees pages as it was made to.
         kept = run.config.backbone.options.items()
         given = {name: value for name, value in options.items() if value is not None}
         options = {name: value for name, value in kept if name not in ("model", "view", "max_pixels")} | given

@@ -62,10 +62,9 @@ class VlmBackbone:
         return self.model.embed(self.model.question_ids(question))
 
     def spec(self) -> dict[str, Any]:
-        """Name, version, fingerprint of the model, precision and processor settings. Not where its folder is."""
+        """Name, version, fingerprint of the model, precision and processor settings; not its name or place."""
         options = {
             "family": self.model.family,
-            "model": self.model.source.name,
             "fingerprint": self.model.source.fingerprint,
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "processor": self.model.settings(),

@@ -113,7 +113,7 @@ def test_a_folder(tmp_path: Path) -> None:
         (("--model", "qwen2-vl-7b", "--page", "640x480", "--coverage", "1.5"), "share in .0, 1., got '1.5'"),
         (("--model", "qwen2-vl-7b", "--page", "640x480", "--coverage", "0.5,"), "share in .0, 1., got ''"),
         (("--model", "qwen2-vl-7b", "--page", "640x480", "--coverage", "nan"), "share in .0, 1., got 'nan'"),
-        (("--model", "llava-next-7b", "--page", "640x480", "--max-pixels", "9"), "limits in pixels are for Qwen models"),
+        (("--model", "llava-next-7b", "--page", "640x480", "--max-pixels", "9"), "are for Qwen models"),
         (("--model", "llava-next-7b", "--page", "640x480", "--select-pixels", "9"), "are for Qwen models"),
         (
             ("--model", "qwen2-vl-7b", "--page", "640x480", "--select-pixels", "9", "--no-refine"),
