@@ -36,6 +36,7 @@ class LlavaNext(VisionLanguageModel):
     """
 
     family = "llava-next"
+    image_in_prompt = "{}\n"
 
     def __init__(self, source: ModelSource, config: Any, *, view: Literal["mosaic", "base"] = "mosaic", **options: Any):
         super().__init__(source, config, **options)

@@ -50,19 +50,22 @@ class VisionLanguageModel(ABC):
         config: Its configuration.
         dtype: `bfloat16`, `float16` or `float32`.
         device: Where it runs; a GPU where there is one by default.
-        device_map: How accelerate spreads the whole model over devices, instead of `device`; needs `language`.
+        device_map: How accelerate spreads the whole model over devices, for models opened with `language`. Images
+            and input embeddings belong on `device`; the rest may lie elsewhere.
         language: Load the language model too, which answers need. Else the vision tower, the projector and the input
             embeddings alone, which take a twentieth of the memory.
 
     Attributes:
         family: `llava-next`, `qwen2-vl`, `qwen2.5-vl` or `qwen3-vl`.
         plain_prompt: What a prompt is where the model's folder has no chat template.
+        image_in_prompt: An image in it, or in a chat template that was made for text alone; `{}` is the placeholder.
         processor: Its image processor, the Pillow one.
         token_dim: Width of a visual token and of a token embedding.
     """
 
     family: str
     plain_prompt: str
+    image_in_prompt: str
     processor: Any
 
     def __init__(
@@ -157,7 +160,12 @@ class VisionLanguageModel(ABC):
     @cached_property
     def _writer(self) -> PromptWriter:
         token = self.tokenizer.convert_ids_to_tokens(self.config.image_token_id)
-        return PromptWriter(self.tokenizer, self.source.path, token, self.plain_prompt)
+        if token is None:
+            raise TrainingError(
+                f"has a tokenizer without the image placeholder {self.config.image_token_id}", file=self.source.path
+            )
+        image = self.image_in_prompt.format(token)
+        return PromptWriter(self.tokenizer, self.source.path, image_token=token, image=image, plain=self.plain_prompt)
 
     @torch.inference_mode()
     def encode(self, images: Sequence[Image.Image], layouts: Sequence[ImageLayout]) -> list[VisualTokens]:

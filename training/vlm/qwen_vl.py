@@ -30,6 +30,7 @@ class QwenVl(VisionLanguageModel):
         options: As for `VisionLanguageModel`.
     """
 
+    image_in_prompt = "<|vision_start|>{}<|vision_end|>"
     plain_prompt = (
         "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
         "{images}{question}<|im_end|>\n<|im_start|>assistant\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,26 +24,27 @@ class PromptWriter:
 
     Args:
         tokenizer: Of the model.
-        folder: Where a chat template may lie beside the tokenizer.
+        folder: Where the chat template of a processor may lie beside the tokenizer.
         image_token: The placeholder of an image, as the tokenizer spells it.
+        image: An image in a prompt, with what stands around its placeholder.
         plain: What to write where there is no chat template, with `{images}` and `{question}`.
     """
 
-    def __init__(self, tokenizer: Any, folder: Path, image_token: str, plain: str) -> None:
-        self.tokenizer, self.image_token, self.plain = tokenizer, image_token, plain
+    def __init__(self, tokenizer: Any, folder: Path, *, image_token: str, image: str, plain: str) -> None:
+        self.tokenizer, self.image_token, self.image, self.plain = tokenizer, image_token, image, plain
         self.image_token_id: int = tokenizer.convert_tokens_to_ids(image_token)
-        self._template: str | None = tokenizer.chat_template or _template_of(folder)
+        # As transformers does: that of a tokenizer is often left from the language model, which knows no images.
+        self._template = _template_of(folder) or _default(tokenizer.chat_template, folder)
 
     def question_ids(self, question: str) -> list[int]:
-        """The question's own tokens: no template, no special tokens.
+        """The tokens of the question as a text of its own: no template, no special tokens.
+
+        Tokenizers with a space in front of a text (Llama's) may begin it with another token than inside a prompt.
 
         Raises:
-            UsageError: The question is empty.
+            UsageError: The question is empty, or is no text.
         """
-        text = self._harmless(question)
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        if not ids:
-            raise UsageError("the question is empty")
+        ids: list[int] = self.tokenizer(self._harmless(question), add_special_tokens=False)["input_ids"]
         return ids
 
     def prompt(self, question: str, images: int) -> list[list[int]]:
@@ -56,11 +58,9 @@ class PromptWriter:
             images + 1 pieces; image i stands between pieces i and i + 1.
 
         Raises:
-            UsageError: The question is empty.
+            UsageError: The question is empty, or is no text.
             TrainingError: The chat template fails, or does not give one placeholder an image.
         """
-        if not question.strip():
-            raise UsageError("the question is empty")
         ids: list[int] = self.tokenizer(self._text(self._harmless(question), images))["input_ids"]
         pieces: list[list[int]] = [[]]
         for token in ids:
@@ -77,8 +77,24 @@ class PromptWriter:
 
     def _text(self, question: str, images: int) -> str:
         if self._template is None:
-            return self.plain.format(images=f"{self.image_token}\n" * images, question=question)
-        content = [{"type": "image"}] * images + [{"type": "text", "text": question}]
+            return self.plain.format(images=self.image * images, question=question)
+        if self._takes_parts:
+            text = self._rendered([{"type": "image"}] * images + [{"type": "text", "text": question}])
+        else:
+            text = self._rendered(self.image * images + question)
+        # The tokenizer adds the beginning of a text itself.
+        start = self.tokenizer.bos_token
+        return text.removeprefix(start) if start and self._adds_start else text
+
+    @cached_property
+    def _takes_parts(self) -> bool:
+        """Whether the chat template takes images and text as parts; those of language models take a string."""
+        try:
+            return self._rendered([{"type": "image"}, {"type": "text", "text": "?"}]).count(self.image_token) == 1
+        except TrainingError:
+            return False
+
+    def _rendered(self, content: str | list[dict[str, str]]) -> str:
         try:
             text: str = self.tokenizer.apply_chat_template(
                 [{"role": "user", "content": content}],
@@ -88,10 +104,9 @@ class PromptWriter:
             )
         except (TemplateError, TypeError, KeyError) as error:
             raise TrainingError(f"the model's chat template fails: {error}") from error
-        # The tokenizer adds the beginning of a text itself.
-        start = self.tokenizer.bos_token
-        return text.removeprefix(start) if start and self._adds_start() else text
+        return text
 
+    @cached_property
     def _adds_start(self) -> bool:
         ids = self.tokenizer("a")["input_ids"]
         return bool(ids) and ids[0] == self.tokenizer.bos_token_id
@@ -99,6 +114,12 @@ class PromptWriter:
     def _harmless(self, question: str) -> str:
         """The question with a space inside every special token it spells: `<image>` in a question is no image."""
         text = question.strip()
+        if not text:
+            raise UsageError("the question is empty")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise UsageError(f"the question is no text: character {error.start + 1} is half of a pair") from error
         for token in sorted(self.tokenizer.get_added_vocab(), key=len, reverse=True):
             if len(token) > 1:
                 text = text.replace(token, f"{token[0]} {token[1:]}")
@@ -106,12 +127,26 @@ class PromptWriter:
 
 
 def _template_of(folder: Path) -> str | None:
-    """The chat template of a processor, which older checkpoints keep in a file of its own."""
-    file = folder / "chat_template.json"
-    if not file.is_file():
-        return None
-    try:
-        template = json.loads(file.read_text(encoding="utf-8"))["chat_template"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise TrainingError(f"is not a chat template: {error!r}", file=file) from error
-    return str(template)
+    """The chat template of a processor in one of the older files; a `chat_template.jinja` comes with the tokenizer."""
+    for name in ("processor_config.json", "chat_template.json"):
+        file = folder / name
+        if not file.is_file():
+            continue
+        try:
+            found = json.loads(file.read_text(encoding="utf-8")).get("chat_template")
+        except (ValueError, AttributeError) as error:
+            raise TrainingError(f"is not a chat template: {error!r}", file=file) from error
+        if found is not None:
+            return _default(found, file)
+    return None
+
+
+def _default(template: Any, where: Path) -> str | None:
+    """The template to use of one, or of several by their names."""
+    if isinstance(template, dict):
+        template = template.get("default")
+        if template is None:
+            raise TrainingError("has chat templates, but none named 'default'", file=where)
+    if not isinstance(template, str | None):
+        raise TrainingError(f"has a chat template that is a {type(template).__name__}", file=where)
+    return template
