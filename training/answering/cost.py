@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from training.flops import FlopCount, ModelShape, Patches, refined, vanilla, vision_flops
+from training.flops.pages import canvas_patches
 from training.vlm import GLOBAL, Generated, ImageLayout, VisionLanguageModel
 
 
 def patches_of(shape: ModelShape, layouts: Iterable[ImageLayout]) -> list[Patches]:
     """Patches of every sequence that the vision tower attends over separately when it encodes these images."""
-    return [patches for layout in layouts for patches in _patches(shape, layout)]
-
-
-def _patches(shape: ModelShape, layout: ImageLayout) -> list[Patches]:
-    height, width = layout.canvas
-    if not shape.tile:
-        return [(height // shape.vision.patch, width // shape.vision.patch)]
-    side = shape.tile // shape.vision.patch
-    tiles = (height // shape.tile) * (width // shape.tile) + bool((layout.role == GLOBAL).any())
-    return [(side, side)] * tiles
+    patches: list[Patches] = []
+    for layout in layouts:
+        patches += canvas_patches(shape, *layout.canvas)
+        if (layout.role == GLOBAL).any():
+            patches += canvas_patches(shape, shape.tile, shape.tile)
+    return patches
 
 
 def new_tokens(made: Generated, most: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,34 +32,26 @@ def find_shape(name: str) -> CountedModel:
 
     Raises:
         UsageError: Neither, or a model that cannot be counted.
+        TrainingError: The configuration in the folder, or that of its image processor, is damaged.
     """
     if known := PUBLISHED.get(name):
         return CountedModel(name, known.checkpoint, ModelShape.of_values(known.config), known.pixels)
     folder = Path(name)
     if not (folder / "config.json").is_file():
         raise UsageError(f"no model {name!r}; expected one of {', '.join(PUBLISHED)}, or a folder with config.json")
-    from transformers import AutoConfig
+    from training.vlm.source import read_config
 
-    try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        lines = str(error).splitlines() or [repr(error)]
-        raise UsageError(f"is no usable configuration: {lines[0]}", file=folder / "config.json") from error
-    shape = ModelShape.of(config)
+    shape = ModelShape.of(read_config(folder))
     return CountedModel(name, str(folder), shape, None if shape.tile else _pixels(folder))
 
 
 def _pixels(folder: Path) -> tuple[int, int]:
     """Limits of the image processor beside a configuration; those of Qwen2-VL where there is none."""
-    for file in (folder / "preprocessor_config.json", folder / "processor_config.json"):
-        if not file.is_file():
-            continue
-        try:
-            found = json.loads(file.read_text(encoding="utf-8"))
-            found = found.get("image_processor", found)
-            size = found.get("size") or {}
-            least = size.get("shortest_edge") or found["min_pixels"]
-            return int(least), int(size.get("longest_edge") or found["max_pixels"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UsageError(f"does not say how many pixels a page may have: {error!r}", file=file) from error
-    return QWEN2_VL_PIXELS
+    if not any((folder / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
+        return QWEN2_VL_PIXELS
+    from training.vlm import open_model
+    from training.vlm.qwen_vl import QwenVl
+
+    model = open_model(folder)
+    assert isinstance(model, QwenVl)
+    return model.min_pixels, model.max_pixels

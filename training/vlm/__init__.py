@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from pinpoint_data.errors import TrainingError
+from training.flops.shape import FAMILIES
 from training.vlm.layout import GLOBAL, GRID, NEWLINE, ImageLayout, PromptSequence, VisualTokens
 from training.vlm.model import Generated, VisionLanguageModel
-from training.vlm.source import ModelSource, find_model
+from training.vlm.source import ModelSource, find_model, read_config
 
 __all__ = [
     "GLOBAL",
@@ -44,23 +45,16 @@ def open_model(model: str | Path, *, revision: str | None = None, **options: Any
     Raises:
         TrainingError: No such model, an unsupported architecture, or an option that it does not take.
     """
-    from transformers import AutoConfig
-
     from training.vlm.llava_next import LlavaNext
-    from training.vlm.qwen_vl import FAMILIES, QwenVl
+    from training.vlm.qwen_vl import QwenVl
 
     source = find_model(model, revision)
-    try:
-        config = AutoConfig.from_pretrained(source.path, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TrainingError(f"has no usable config.json: {str(error).splitlines()[0]}", file=source.path) from error
+    config = read_config(source.path)
     given = {name: value for name, value in options.items() if value is not None}
-    known: dict[str, type[VisionLanguageModel]] = {"llava_next": LlavaNext, **dict.fromkeys(FAMILIES, QwenVl)}
-    if config.model_type not in known:
-        raise TrainingError(f"is a {config.model_type} model; supported are {', '.join(known)}", file=source.path)
+    if config.model_type not in FAMILIES:
+        raise TrainingError(f"is a {config.model_type} model; supported are {', '.join(FAMILIES)}", file=source.path)
+    kind: type[VisionLanguageModel] = LlavaNext if config.model_type == "llava_next" else QwenVl
     try:
-        return known[config.model_type](source, config, **given)
+        return kind(source, config, **given)
     except TypeError as error:
         raise TrainingError(f"{config.model_type} does not take these options: {error}", file=source.path) from error
-    except OSError as error:
-        raise TrainingError(f"has no usable image processor: {str(error).splitlines()[0]}", file=source.path) from error

@@ -21,7 +21,8 @@ from training.vlm.source import ModelSource
 from training.vlm.text import MISTRAL, VICUNA
 
 MAX_CROP_TILES = 4
-"""A crop never takes more tiles than the largest canvas of the published checkpoints."""
+"""The largest canvas of the published checkpoints: a crop has no more tokens than fit it, and is no longer than so many
+tiles in a row."""
 
 
 class LlavaNext(VisionLanguageModel):
@@ -49,7 +50,7 @@ class LlavaNext(VisionLanguageModel):
         if view not in ("mosaic", "base"):
             raise TrainingError(f"view must be 'mosaic' or 'base', got {view!r}")
         self.view = view
-        self.processor = LlavaNextImageProcessorPil.from_pretrained(source.path)
+        self.processor = self._load_processor(LlavaNextImageProcessorPil)
         self.tile: int = config.vision_config.image_size
         self.patch: int = config.vision_config.patch_size
         self.side = self.tile // self.patch

@@ -12,7 +12,7 @@ import transformers
 from safetensors import SafetensorError
 
 from pinpoint_data.errors import TrainingError
-from training.vlm.source import ModelSource
+from training.vlm.source import ModelSource, first_line
 
 _CLASSES = {
     "llava_next": ("LlavaNextModel", "LlavaNextForConditionalGeneration"),
@@ -46,17 +46,36 @@ def load_weights(
     with _quiet():
         try:
             model, report = getattr(transformers, name).from_pretrained(
-                folder, use_safetensors=True, trust_remote_code=False, output_loading_info=True, **options
+                folder,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+                # Else its error names no tensor; none that does not fit gets past here.
+                ignore_mismatched_sizes=True,
+                **options,
             )
         except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
-            raise TrainingError(f"cannot be loaded: {_first_line(error)}", file=folder) from error
+            raise TrainingError(f"cannot be loaded: {first_line(error)}", file=folder) from error
     if missing := sorted(report["missing_keys"]):
         # transformers would go on with random weights in their place.
         raise TrainingError(f"lacks {len(missing)} tensors of a {name}, {missing[0]} among them", file=folder)
-    if mismatched := report.get("mismatched_keys"):
-        raise TrainingError(f"has a tensor of another shape: {sorted(mismatched)[0]}", file=folder)
+    if mismatched := report["mismatched_keys"]:
+        tensor, found, wanted = min(mismatched)
+        raise TrainingError(f"has a {tensor} of shape {tuple(found)}, config.json wants {tuple(wanted)}", file=folder)
     model.eval().requires_grad_(False)
-    return model if "device_map" in options else model.to(device)
+    if language:
+        # Every answer says how long it may be; transformers would point out the difference each time.
+        model.generation_config.max_length = None
+    if "device_map" not in options:
+        return model.to(device)
+    used_directly = model.get_input_embeddings().weight, *model.model.parameters(recurse=False)
+    if any(weight.is_meta for weight in used_directly):
+        raise TrainingError(
+            "has input embeddings that the device map offloads",
+            file=folder,
+            remedy="give them a device of their own; the decoder's layers and the head may be offloaded",
+        )
+    return model
 
 
 def without_decoder(config: Any) -> Any:
@@ -81,7 +100,3 @@ def _quiet() -> Iterator[None]:
         log.set_verbosity(before)
         if bars:
             log.enable_progress_bar()
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

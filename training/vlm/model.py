@@ -19,7 +19,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from pinpoint_data.errors import TrainingError
 from training.vlm.layout import ImageLayout, PromptSequence, VisualTokens
 from training.vlm.loading import load_weights
-from training.vlm.source import ModelSource
+from training.vlm.source import ModelSource, first_line
 from training.vlm.text import PromptWriter
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
@@ -50,8 +50,8 @@ class VisionLanguageModel(ABC):
         config: Its configuration.
         dtype: `bfloat16`, `float16` or `float32`.
         device: Where it runs; a GPU where there is one by default.
-        device_map: How accelerate spreads the whole model over devices, for models opened with `language`. Images
-            and input embeddings belong on `device`; the rest may lie elsewhere.
+        device_map: How accelerate spreads the whole model over devices, instead of `device`; needs `language`.
+            The input embeddings must not be offloaded: where they are, prompts and pixels go in.
         language: Load the language model too, which answers need. Else the vision tower, the projector and the input
             embeddings alone, which take a twentieth of the memory.
 
@@ -80,10 +80,12 @@ class VisionLanguageModel(ABC):
     ) -> None:
         if dtype not in DTYPES:
             raise TrainingError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
+        if device_map is not None and not language:
+            raise TrainingError("device_map is for a model that is opened with its language model")
         self.source, self.config, self.dtype, self.language = source, config, DTYPES[dtype], language
         self.device_map = device_map
         self._lender: VisionLanguageModel | None = None
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.token_dim: int = config.text_config.hidden_size
 
     @abstractmethod
@@ -128,7 +130,17 @@ class VisionLanguageModel(ABC):
         """The transformers model; loaded at the first access."""
         if self._lender is not None:
             return self._lender.weights
-        return load_weights(self.source, self.config, self.dtype, self.device, self.device_map, language=self.language)
+        return load_weights(self.source, self.config, self.dtype, self._device, self.device_map, language=self.language)
+
+    @property
+    def device(self) -> torch.device:
+        """Where pixels and prompts go in; of a model on several devices known only once it is loaded."""
+        if self._lender is not None:
+            return self._lender.device
+        if self.device_map is None:
+            return self._device
+        device: torch.device = self.weights.get_input_embeddings().weight.device
+        return device
 
     @property
     def inner(self) -> Any:
@@ -146,7 +158,7 @@ class VisionLanguageModel(ABC):
         same = (self.source.fingerprint, self.dtype) == (lender.source.fingerprint, lender.dtype)
         if same and lender is not self:
             self.__dict__.pop("weights", None)
-            self._lender, self.device = lender, lender.device
+            self._lender = lender
         return same
 
     @cached_property
@@ -155,7 +167,7 @@ class VisionLanguageModel(ABC):
         try:
             return AutoTokenizer.from_pretrained(self.source.path)
         except (OSError, ValueError, KeyError) as error:
-            raise TrainingError(f"has no usable tokenizer: {error}", file=self.source.path) from error
+            raise TrainingError(f"has no usable tokenizer: {first_line(error)}", file=self.source.path) from error
 
     @cached_property
     def _writer(self) -> PromptWriter:
@@ -257,6 +269,8 @@ class VisionLanguageModel(ABC):
     def generate(self, sequence: PromptSequence, visual: VisualTokens, max_new_tokens: int = 32) -> Generated:
         """The greedy continuation of a prompt, with a key-value cache.
 
+        As the model's own `generate(do_sample=False)`: a repetition penalty among its settings applies (Qwen2.5-VL).
+
         Raises:
             TrainingError: The sequence has another number of image placeholders.
         """
@@ -286,8 +300,14 @@ class VisionLanguageModel(ABC):
     def synchronised(self) -> float:
         """`time.perf_counter()` once the device has done what it was given."""
         if self.device.type == "cuda":
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(self.device)
         return time.perf_counter()
+
+    def _load_processor(self, kind: Any) -> Any:
+        try:
+            return kind.from_pretrained(self.source.path)
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise TrainingError(f"has no usable image processor: {first_line(error)}", file=self.source.path) from error
 
     def _processor_settings(self, names: Sequence[str]) -> dict[str, Any]:
         described = self.processor.to_dict()
@@ -335,7 +355,7 @@ class _FirstToken:
     def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:
         if self.at is None:
             if input_ids.is_cuda:
-                torch.cuda.synchronize()
+                torch.cuda.synchronize(input_ids.device)
             self.at = time.perf_counter()
         return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
 

@@ -11,13 +11,13 @@ from torch import Tensor
 from transformers import Qwen2VLImageProcessorPil
 from transformers.models.qwen3_vl.modeling_qwen3_vl import BaseModelOutputWithDeepstackFeatures
 
+from pinpoint_data.errors import TrainingError
 from pinpoint_data.grids import qwen2_vl_grid
 from pinpoint_data.token_grid import even_grid
+from training.flops.shape import FAMILIES
 from training.vlm.layout import ImageLayout, VisualTokens, fitting_grid, grid_layout
 from training.vlm.model import VisionLanguageModel
 from training.vlm.source import ModelSource
-
-FAMILIES = {"qwen2_vl": "qwen2-vl", "qwen2_5_vl": "qwen2.5-vl", "qwen3_vl": "qwen3-vl"}
 
 
 class QwenVl(VisionLanguageModel):
@@ -39,15 +39,20 @@ class QwenVl(VisionLanguageModel):
     def __init__(self, source: ModelSource, config: Any, *, max_pixels: int | None = None, **options: Any):
         super().__init__(source, config, **options)
         self.family = FAMILIES[config.model_type]
-        self.processor = Qwen2VLImageProcessorPil.from_pretrained(source.path)
-        size = self.processor.size
-        self.min_pixels, self.max_pixels = int(size["shortest_edge"]), int(max_pixels or size["longest_edge"])
+        self.processor = self._load_processor(Qwen2VLImageProcessorPil)
+        least, most = self.processor.size["shortest_edge"], self.processor.size["longest_edge"]
+        if not least or not most:
+            raise TrainingError("has an image processor without limits in pixels", file=source.path)
+        if max_pixels is not None and max_pixels < 1:
+            raise TrainingError(f"max_pixels must be at least 1, got {max_pixels}")
+        self.max_pixels = int(max_pixels or most)
+        self.min_pixels = min(int(least), self.max_pixels)
         self.merge: int = config.vision_config.spatial_merge_size
         self.cell: int = config.vision_config.patch_size * self.merge
 
     @property
     def patches_a_pass(self) -> int:
-        """16,384: a page of the largest size that the published checkpoints take, or several smaller ones."""
+        """16,384: a page of 3.2 million pixels, or several smaller ones; a larger page goes alone."""
         return 16_384
 
     def settings(self) -> dict[str, Any]:

@@ -7,9 +7,15 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    StrictDataclassError,
+)
 
 from pinpoint_data.errors import TrainingError
 
@@ -76,6 +82,25 @@ def find_model(model: str | Path, revision: str | None = None) -> ModelSource:
     return ModelSource(model, path, path.name, f"commit:{path.name}")
 
 
+def read_config(folder: Path) -> Any:
+    """The transformers configuration of a model's folder; code that lies beside it is never run.
+
+    Raises:
+        TrainingError: There is none, it is damaged, or of an architecture that transformers does not know.
+    """
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except (OSError, ValueError, KeyError, TypeError, StrictDataclassError) as error:
+        raise TrainingError(f"has no usable config.json: {first_line(error)}", file=folder) from error
+
+
+def first_line(error: Exception) -> str:
+    """What a library says, without the paragraphs of advice that may follow."""
+    return next((line.rstrip(":") for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
 def _is_hub_name(model: str) -> bool:
     return model.count("/") == 1 and not model.startswith((".", "/", "~"))
 
@@ -85,7 +110,7 @@ def _download(name: str, revision: str | None, patterns: tuple[str, ...]) -> Pat
         return Path(snapshot_download(name, revision=revision, allow_patterns=list(patterns)))
     except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError, OSError) as error:
         raise TrainingError(
-            f"cannot be had from the hub: {str(error).splitlines()[0]}",
+            f"cannot be had from the hub: {first_line(error)}",
             record=f"model {name}",
             remedy="give a local folder instead, or unset HF_HUB_OFFLINE where there is a network",
         ) from error
@@ -99,7 +124,8 @@ def files_fingerprint(folder: Path) -> str:
     would take a minute.
     """
     digest = hashlib.sha256()
-    for path in sorted({path for pattern in (*_SETTINGS, _WEIGHTS) for path in folder.glob(pattern)}):
+    found = {path for pattern in (*_SETTINGS, _WEIGHTS) for path in folder.glob(pattern) if path.is_file()}
+    for path in sorted(found):
         digest.update(json.dumps([path.name, path.stat().st_size]).encode())
         for part in _sampled(path) if path.suffix == ".safetensors" else [path.read_bytes()]:
             digest.update(part)

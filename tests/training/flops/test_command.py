@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from pinpoint_data.errors import PinpointError, UsageError
+from pinpoint_data.errors import PinpointError, TrainingError, UsageError
 from tests.conftest import REPO
 from tests.training.vlm.tiny import tiny_model_folder
 from training.commands.flops import flops
@@ -133,7 +133,7 @@ def test_a_folder_of_something_else(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="'bert' models cannot be counted"):
         run("--model", str(tmp_path), "--page", "640x480")
     (tmp_path / "config.json").write_text("[")
-    with pytest.raises(UsageError, match=r"config\.json"):
+    with pytest.raises(TrainingError, match=r"config\.json"):
         run("--model", str(tmp_path), "--page", "640x480")
 
 
