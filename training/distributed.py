@@ -17,6 +17,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from pinpoint_data.errors import TrainingError, UsageError
+from training.devices import find_device
 
 _TIMEOUT = timedelta(hours=1)
 """One process may encode pages for long while the others wait; one that dies is noticed at once by torchrun."""
@@ -43,28 +44,16 @@ class World:
         """The device that this process trains on.
 
         Args:
-            name: "auto" (cuda where there is one, else cpu), "cpu", "mps", "cuda" or "cuda:1".
+            name: See `find_device`; plain "cuda" is this process's own GPU.
 
         Raises:
             UsageError: There is no such device.
         """
-        if name == "auto":
-            name = "cuda" if torch.cuda.is_available() else "cpu"
-        device = torch.device(name)
-        if device.type == "mps" and not torch.backends.mps.is_available():
-            raise UsageError("fit.device is mps, and there is none here", remedy="--set device=auto")
+        device = find_device(name, self.local_rank)
         if device.type == "cuda":
-            device = self._cuda(device)
             # What asks for plain "cuda" later, as a backbone does, gets the same one.
             torch.cuda.set_device(device)
         return device
-
-    def _cuda(self, device: torch.device) -> torch.device:
-        index = self.local_rank if device.index is None else device.index
-        count = torch.cuda.device_count()
-        if index >= count:
-            raise UsageError(f"cuda:{index} is asked for, and there are {count} CUDA devices here")
-        return torch.device("cuda", index)
 
     def sum_(self, tensor: Tensor) -> Tensor:
         """The sum over all processes, in place."""
