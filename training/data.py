@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from loaders.samples import Sample
-from pinpoint_data.errors import TrainingError
+from pinpoint_data.errors import GeometryError, TrainingError
 from pinpoint_data.windows import NEGATIVE, POSITIVE, LabelRule, label_windows
 from training.config import DataConfig
 from training.geometry import Geometries
@@ -123,7 +123,11 @@ def label_samples(
         if sample.status != "evidence" or not sample.evidence:
             left_out[f"status {sample.status}" if sample.status != "evidence" else "no box"] += 1
             continue
-        example = _label(sample, geometries, rule)
+        try:
+            example = _label(sample, geometries, rule)
+        except GeometryError:
+            left_out["page that the backbone refuses"] += 1
+            continue
         if not example.has_positive:
             left_out["no positive window"] += 1
             continue

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loaders.samples import Sample
-from pinpoint_data.errors import TrainingError
+from pinpoint_data.errors import GeometryError, TrainingError
+from pinpoint_data.token_grid import TokenGrid
 from pinpoint_data.windows import LabelRule, WindowSpec, label_windows
 from tests.training.toy import ToyBackbone, toy_problem
 from training.config import DataConfig
@@ -22,6 +23,15 @@ GEOMETRIES = Geometries(ToyBackbone(), WindowSpec(2, 2, 2))
 
 def labelled(samples: list[Sample]) -> list[Example]:
     return label_samples(samples, GEOMETRIES, LabelRule())[0]
+
+
+class Choosy(ToyBackbone):
+    """Refuses large pages, as models refuse pages of odd shapes."""
+
+    def grid(self, width: int, height: int) -> TokenGrid:
+        if width > 80:
+            raise GeometryError("is too wide")
+        return super().grid(width, height)
 
 
 def samples_of(source: str, split: str, documents: int) -> list[Sample]:
@@ -63,6 +73,13 @@ def test_questions_that_teach_nothing_are_counted_by_reason() -> None:
     )
     assert [e.question_id for e in examples] == [good.question_id]
     assert left_out == {"status unanswerable": 1, "no box": 1, "no positive window": 1}
+
+
+def test_a_page_that_the_backbone_refuses_costs_its_questions_alone() -> None:
+    first, *others = toy_problem(3, questions=1)[0]
+    large = replace(first, pages=(replace(first.pages[0], width=90),))
+    examples, left_out = label_samples([large, *others], Geometries(Choosy(), WindowSpec(2, 2, 2)), LabelRule())
+    assert len(examples) == 2 and left_out == {"page that the backbone refuses": 1}
 
 
 @given(st.text(max_size=20))
