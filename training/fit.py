@@ -93,7 +93,7 @@ class Trainer:
         """One step of the optimiser; returns its line of metrics.
 
         Raises:
-            TrainingError: The loss is not finite, or another process has ended.
+            TrainingError: The loss or its gradient is not finite, or another process has ended.
         """
         started = time.perf_counter()
         batch = self._batch(self.step)
@@ -137,16 +137,16 @@ class Trainer:
         self.cache.prefetch([page.page_id for part in parts for page in part.pages])
 
     def _update(self, loss: Tensor) -> float:
-        if not torch.isfinite(loss):
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.config.fit.clip_norm)
+        if not torch.isfinite(loss + norm):
             raise TrainingError(
-                f"the loss is {loss.item()} at step {self.step + 1}",
+                f"the loss is {loss.item()} with a gradient of length {norm.item()} at step {self.step + 1}",
                 file=self.folder,
                 remedy="lower fit.learning_rate and train anew",
             )
         rate = learning_rate(self.config.fit, self.step, self.total_steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        torch.nn.utils.clip_grad_norm_(self.parameters, self.config.fit.clip_norm)
         self.optimizer.step()
         self.criterion.clamp()
         self.step += 1

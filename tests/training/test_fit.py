@@ -129,6 +129,15 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_a_reason(tmp_path: Path) ->
         fit(trainer, ignore)
 
 
+def test_a_gradient_that_is_not_finite_does_not_reach_the_weights(tmp_path: Path) -> None:
+    trainer = toy_trainer(tmp_path / "run", toy_config())
+    before = [weights.clone() for weights in trainer.parameters]
+    trainer.aligner.queries.register_hook(lambda gradient: gradient / 0)
+    with pytest.raises(TrainingError, match=r"a gradient of length (nan|inf) at step 1.*lower fit.learning_rate"):
+        trainer.train_step()
+    assert all(torch.equal(a, b) for a, b in zip(trainer.parameters, before, strict=True))
+
+
 def test_a_state_of_another_configuration_is_refused(tmp_path: Path) -> None:
     first = toy_trainer(tmp_path / "first", toy_config())
     first.save_state()
