@@ -6,7 +6,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 from loaders.samples import Sample
-from pinpoint_data.errors import TrainingError
 from pinpoint_data.grids import TokenGrid
 from pinpoint_data.windows import WindowSpec, make_windows
 from training.pages import PageStore
@@ -22,14 +21,7 @@ def check_pages(store: PageStore, samples: Iterable[Sample]) -> None:
         TrainingError: A page is not there, or of another size.
     """
     for page in {page.page_id: page for sample in samples for page in sample.pages}.values():
-        row = store.row(page.page_id)
-        if (row["width"], row["height"]) != (page.width, page.height):
-            raise TrainingError(
-                f"is {row['width']} x {row['height']} pixels in the workspace, {page.width} x {page.height} in the "
-                "dataset",
-                record=f"page {page.page_id}",
-                remedy="publish the dataset again from this workspace",
-            )
+        store.check_size(page.page_id, (page.width, page.height))
 
 
 class PageViews:

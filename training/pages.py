@@ -11,7 +11,7 @@ from pinpoint_data.errors import TrainingError
 from pinpoint_data.pages import load_page
 from pinpoint_data.words.index import WordIndex
 from pinpoint_data.workspace import Workspace
-from training.backbones.base import PageInput
+from training.backbones.base import Backbone, PageInput
 
 _COLUMNS = ("page_id", "source", "path", "pdf_page", "dpi", "width", "height", "sha256")
 
@@ -29,6 +29,20 @@ class PageStore:
             row["page_id"]: row for row in workspace.iter_rows("pages", columns=_COLUMNS)
         }
         self._words = WordIndex(workspace)
+
+    @classmethod
+    def of_backbone(cls, workspace: Workspace, backbone: Backbone) -> PageStore:
+        """The pages of a workspace that a backbone can encode.
+
+        Raises:
+            TrainingError: The backbone lives on words, and the workspace has none.
+        """
+        store = cls(workspace)
+        if backbone.reads_words and not store.has_words:
+            raise TrainingError(
+                f"has no words, which {backbone.name} lives on", file=workspace.path, remedy="run pinpoint words"
+            )
+        return store
 
     def __contains__(self, page_id: str) -> bool:
         return page_id in self._rows
@@ -53,6 +67,20 @@ class PageStore:
                 record=f"page {page_id}",
                 remedy="name the workspace that the dataset was published from",
             ) from None
+
+    def check_size(self, page_id: str, size: tuple[int, int]) -> None:
+        """Check that a page has the width and height in pixels that a dataset gives it.
+
+        Raises:
+            TrainingError: It has others, or the workspace has no such page.
+        """
+        row = self.row(page_id)
+        if (row["width"], row["height"]) != size:
+            raise TrainingError(
+                f"is {row['width']} x {row['height']} pixels in the workspace, {size[0]} x {size[1]} in the dataset",
+                record=f"page {page_id}",
+                remedy="publish the dataset from this workspace again",
+            )
 
     def input(self, page_id: str) -> PageInput:
         """What a backbone needs to encode the page.

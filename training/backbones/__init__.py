@@ -10,6 +10,7 @@ from training.backbones.base import (
     encode_pages,
     make_backbone,
     register_backbone,
+    spec_differences,
 )
 from training.backbones.ocr_grid import OcrGrid
 
@@ -28,4 +29,5 @@ __all__ = [
     "encode_pages",
     "make_backbone",
     "register_backbone",
+    "spec_differences",
 ]

@@ -7,7 +7,8 @@ A backbone is any object with the attributes of `Backbone`; `register_backbone` 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -117,6 +118,23 @@ def encode_pages(backbone: Backbone, pages: Sequence[PageInput]) -> list[Encoded
     if isinstance(backbone, BatchedBackbone):
         return backbone.encode_pages(pages)
     return [backbone.encode_page(page) for page in pages]
+
+
+_ABSENT = object()
+
+
+def spec_differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
+    """Where two specs differ, setting by setting: `options.dtype is "float16" there, "bfloat16" here`."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        for key in sorted(there.keys() | here.keys()):
+            place = f"{name}.{key}" if name else key
+            yield from spec_differences(there.get(key, _ABSENT), here.get(key, _ABSENT), place)
+    elif there != here:
+        yield f"{name} is {_shown(there)} there, {_shown(here)} here"
+
+
+def _shown(value: Any) -> str:
+    return "not set" if value is _ABSENT else json.dumps(value)
 
 
 _FACTORIES: dict[str, Callable[..., Backbone] | str] = {}

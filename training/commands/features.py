@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pinpoint_data.console import emit, jobs_option, json_option
-from pinpoint_data.errors import TrainingError, UsageError
+from pinpoint_data.errors import UsageError
+from training.commands.opening import model_option
 
 if TYPE_CHECKING:
     from training.backbones.base import Backbone
@@ -51,6 +52,7 @@ def _parse_share(ctx: click.Context, option: click.Parameter, value: str) -> tup
 @click.option("--config", metavar="FILE|RECIPE", help="Settings whose backbone is used; ocr-grid by default.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one setting; may be repeated.")
 @click.option("--run", type=_FOLDER, help="Instead: the backbone of a trained run.")
+@model_option
 @click.option("--share", default="1/1", callback=_parse_share, metavar="PART/PARTS", help="For several jobs at once.")
 @click.option("--batch-tokens", type=click.IntRange(min=1), help="Tokens encoded at once. Default: 16384.")
 @click.option("--dry-run", is_flag=True, help="Only say how many pages, tokens and bytes it would be.")
@@ -66,6 +68,7 @@ def extract(
     config: str | None,
     settings: tuple[str, ...],
     run: Path | None,
+    model: str | None,
     share: tuple[int, int],
     batch_tokens: int | None,
     dry_run: bool,
@@ -84,11 +87,13 @@ def extract(
       pinpoint features extract features --workspace ws --dataset dataset --run runs/first
       pinpoint features extract features --workspace ws --set backbone.options.model=models/llava --share 2/8
     """
-    backbone = _backbone(config, settings, run)
+    backbone = _backbone(config, settings, run, model)
+    from pinpoint_data.workspace import Workspace
     from training.features import plan_extraction
     from training.features.plan import check_space
+    from training.pages import PageStore
 
-    store = _store(workspace, backbone)
+    store = PageStore.of_backbone(Workspace.open(workspace), backbone)
     cache, cached = _opened(folder, backbone)
     plan = plan_extraction(cache, backbone, store, _page_ids(store, dataset, sources), cached, share)
     click.echo(_opening(cache, plan), err=True)
@@ -108,32 +113,19 @@ def extract(
     ctx.exit(plan.outcome.exit_code)
 
 
-def _backbone(config: str | None, settings: tuple[str, ...], run: Path | None) -> Backbone:
+def _backbone(config: str | None, settings: tuple[str, ...], run: Path | None, model: str | None) -> Backbone:
     from training.backbones import make_backbone
     from training.checkpoint import read_run_config
-    from training.config import load_config, recipe_path
+    from training.config import load_config
 
     if run is not None:
         if config or settings:
             raise UsageError("--run brings its own settings; leave out --config and --set")
-        return read_run_config(run)[1]
-    file = None if config is None else Path(config)
-    if file is not None and file.suffix != ".toml" and not file.is_file():
-        file = recipe_path(str(config))
-    chosen = load_config(file, settings).backbone
+        return read_run_config(run, {} if model is None else {"model": model})[1]
+    if model is not None:
+        raise UsageError("--model says where the model of a --run lies", remedy="--set backbone.options.model=...")
+    chosen = load_config(config, settings).backbone
     return make_backbone(chosen.name, chosen.options)
-
-
-def _store(workspace: Path, backbone: Backbone) -> PageStore:
-    from pinpoint_data.workspace import Workspace
-    from training.pages import PageStore
-
-    store = PageStore(Workspace.open(workspace))
-    if backbone.reads_words and not store.has_words:
-        raise TrainingError(
-            f"has no words, which {backbone.name} lives on", file=workspace, remedy="run pinpoint words"
-        )
-    return store
 
 
 def _page_ids(store: PageStore, dataset: Path | None, sources: tuple[str, ...]) -> list[str]:

@@ -6,16 +6,16 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pinpoint_data.atomic import write_json
 from pinpoint_data.errors import TrainingError, UsageError
-from training.backbones.base import Backbone
+from training.backbones.base import Backbone, spec_differences
 
 CACHE_FILE = "cache.json"
 FORMAT, FORMAT_VERSION = "pinpoint-features", 1
@@ -70,6 +70,22 @@ class FeatureCache:
         return self.token_dim * int(DTYPES[self.dtype].itemsize)
 
 
+class _Head(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    format: Literal["pinpoint-features"]
+    format_version: int = Field(ge=1)
+
+
+class _Contents(_Head):
+    """`cache.json`."""
+
+    backbone: dict[str, Any]
+    token_dim: int = Field(ge=1, le=2**31)
+    dtype: Literal["bfloat16", "float16", "float32"]
+    reads_words: bool
+
+
 def read_cache(folder: Path) -> FeatureCache:
     """The cache in a folder.
 
@@ -78,28 +94,31 @@ def read_cache(folder: Path) -> FeatureCache:
     """
     file = folder / CACHE_FILE
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        version = found["format_version"] if found["format"] == FORMAT else None
-        cache = FeatureCache(
-            folder, dict(found["backbone"]), int(found["token_dim"]), str(found["dtype"]), bool(found["reads_words"])
-        )
+        data = file.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise TrainingError(
             f"is no feature cache: it has no {CACHE_FILE}",
             file=folder,
             remedy="make one: pinpoint features extract",
         ) from error
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise _damaged(file, repr(error)) from error
-    if type(version) is not int or version < 1 or cache.dtype not in DTYPES:
-        raise _damaged(file, f"format {found['format']!r}, version {found['format_version']!r}")
-    if version > FORMAT_VERSION:
-        raise TrainingError(
-            f"cache format {version} is newer than this program's {FORMAT_VERSION}",
-            file=file,
-            remedy="upgrade pinpoint-data",
-        )
-    return cache
+    except OSError as error:
+        raise TrainingError(f"cannot be read: {error.strerror}", file=file) from error
+    try:
+        version = _Head.model_validate_json(data).format_version
+        if version > FORMAT_VERSION:
+            raise TrainingError(
+                f"cache format {version} is newer than this program's {FORMAT_VERSION}",
+                file=file,
+                remedy="upgrade pinpoint-data",
+            )
+        found = _Contents.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise _damaged(file, f"{place}: {first['msg'].lower()}".removeprefix(": ")) from error
+    if not isinstance(found.backbone.get("options", {}), dict):
+        raise _damaged(file, "backbone.options: input should be an object")
+    return FeatureCache(folder, found.backbone, found.token_dim, found.dtype, found.reads_words)
 
 
 def _damaged(file: Path, why: str) -> TrainingError:
@@ -117,7 +136,7 @@ def open_cache(folder: Path, backbone: Backbone) -> FeatureCache:
         TrainingError: There is none, or it belongs to another backbone; the message names the settings that differ.
     """
     found, own = read_cache(folder), FeatureCache.of(folder, backbone)
-    differences = list(_differences(_identity(found), _identity(own)))
+    differences = list(spec_differences(_identity(found), _identity(own)))
     if differences:
         raise TrainingError(
             f"holds tokens of another backbone: {'; '.join(differences)}",
@@ -171,19 +190,3 @@ def refuse_other_folder(folder: Path) -> None:
 
 def _identity(cache: FeatureCache) -> dict[str, Any]:
     return cache.spec | {"token_dim": cache.token_dim, "reads_words": cache.reads_words}
-
-
-_ABSENT = object()
-
-
-def _differences(cached: Any, own: Any, name: str = "") -> Iterator[str]:
-    if isinstance(cached, dict) and isinstance(own, dict):
-        for key in sorted(cached.keys() | own.keys()):
-            place = f"{name}.{key}" if name else key
-            yield from _differences(cached.get(key, _ABSENT), own.get(key, _ABSENT), place)
-    elif cached != own:
-        yield f"{name} is {_shown(cached)} there, {_shown(own)} here"
-
-
-def _shown(value: Any) -> str:
-    return "not set" if value is _ABSENT else json.dumps(value)

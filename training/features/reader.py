@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -83,6 +83,16 @@ class FeatureReader:
             self._entry(page_id)
         self._prefetcher.want(page_ids)
 
+    def require(self, page_ids: Iterable[str]) -> None:
+        """Check that pages are in the cache, before hours of work find that they are not. Tokens are not read.
+
+        Raises:
+            TrainingError: Some are not, or one does not fit its grid.
+        """
+        missing = [page_id for page_id in dict.fromkeys(page_ids) if self._find(page_id) is None]
+        if missing:
+            raise self._missing(missing[0], f" (nor are those of {len(missing) - 1:,} more)" if missing[1:] else "")
+
     def close(self) -> None:
         """End the thread and let go of the files. Tensors that were handed out stay good."""
         self._prefetcher.close()
@@ -93,6 +103,12 @@ class FeatureReader:
             self._shards.clear()
 
     def _entry(self, page_id: str) -> Entry:
+        entry = self._find(page_id)
+        if entry is None:
+            raise self._missing(page_id)
+        return entry
+
+    def _find(self, page_id: str) -> Entry | None:
         with self._lock:
             if self._closed:
                 raise TrainingError("the feature cache was closed", file=self.cache.folder)
@@ -100,17 +116,19 @@ class FeatureReader:
             if entry is None:
                 key = page_key(self._store, page_id, reads_words=self.cache.reads_words)
                 entry = self._by_key.get(key.name)
-                if entry is None:
-                    raise TrainingError(
-                        "its tokens are not in the feature cache",
-                        file=self.cache.folder,
-                        record=f"page {page_id}",
-                        remedy=f"run pinpoint features extract {self.cache.folder} --workspace "
-                        f"{self._store.workspace.path} with the same backbone",
-                    )
-                self._check_grid(page_id, entry)
-                self._by_page[page_id] = entry
+                if entry is not None:
+                    self._check_grid(page_id, entry)
+                    self._by_page[page_id] = entry
             return entry
+
+    def _missing(self, page_id: str, more: str = "") -> TrainingError:
+        return TrainingError(
+            f"its tokens are not in the feature cache{more}",
+            file=self.cache.folder,
+            record=f"page {page_id}",
+            remedy=f"run pinpoint features extract {self.cache.folder} --workspace {self._store.workspace.path} with "
+            "the same backbone",
+        )
 
     def _check_grid(self, page_id: str, entry: Entry) -> None:
         expected = self.backbone.grid(entry.key.width, entry.key.height)

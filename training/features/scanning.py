@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,7 +56,9 @@ class Scan:
 def scan(cache: FeatureCache) -> Scan:
     """Read the index; tokens are not touched."""
     found = Scan()
-    names = {entry.name for entry in cache.folder.iterdir()}
+    with os.scandir(cache.folder) as listed:
+        # A folder, whatever its name, is nobody's shard: reading and pruning leave it alone.
+        names = {entry.name for entry in listed if not entry.is_dir()}
     for name in sorted(names):
         path = cache.folder / name
         if name.endswith(".parquet") and not name.startswith("."):

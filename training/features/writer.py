@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +20,7 @@ from torch import Tensor
 from pinpoint_data.atomic import atomic_path
 from pinpoint_data.errors import TrainingError
 from training.backbones.base import EncodedPage
-from training.features.cache import DTYPES, FORMAT, FeatureCache
+from training.features.cache import CACHE_FILE, DTYPES, FORMAT, FeatureCache
 from training.features.index import Entry, checksum, write_part
 from training.features.keys import PageKey
 from training.page_cache import host_tensor
@@ -42,6 +43,8 @@ def write_shard(cache: FeatureCache, held: Sequence[tuple[Entry, Tensor]]) -> No
             with atomic_path(shard) as beside:
                 # Straight from the tensors' memory; nothing is copied.
                 save_file({entry.tensor: tensor for entry, tensor in held}, beside, metadata=about)
+                # safetensors lets nobody but the owner read its files; a cache is often shared.
+                shutil.copymode(cache.folder / CACHE_FILE, beside)
             write_part(cache, part, [replace(entry, shard=shard.name) for entry, _ in held], shard.stat().st_size)
     except (SafetensorError, OSError) as error:
         raise TrainingError(

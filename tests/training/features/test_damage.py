@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 from pinpoint_data.errors import PinpointError, TrainingError, UsageError
 from pinpoint_data.workspace import Workspace
 from tests.training.features.build import FakeBackbone, expected, fill, names, page_ids, same_bits, workspace
-from training.features import open_features, prune, read_cache, scan, verify
+from training.features import open_features, page_key, prune, read_cache, scan, verify
 from training.pages import PageStore
 
 
@@ -223,3 +225,63 @@ def test_pruning_drops_pages_that_the_workspace_no_longer_has(made: tuple[Path, 
     with pytest.raises(UsageError, match="would drop every entry"):
         prune(cache, wanted={"0" * 32})
     assert len(scan(cache).entries) == 3
+
+
+@pytest.mark.parametrize(
+    ("contents", "message"),
+    [
+        ("[]", "valid dictionary|should be an object"),
+        ("null", "valid dictionary|should be an object"),
+        ("{", "invalid json"),
+        ({"format": "other"}, "format: input should be .pinpoint-features."),
+        ({"token_dim": float("inf")}, "token_dim: "),
+        ({"token_dim": -4}, "token_dim: "),
+        ({"token_dim": 10**30}, "token_dim: "),
+        ({"dtype": "float64"}, "dtype: "),
+        ({"backbone": {"options": [1]}}, "backbone.options: "),
+        ({"backbone": 3}, "backbone: "),
+        ({"reads_words": "no"}, "reads_words: "),
+        ({"format_version": 0}, "format_version: "),
+        ({"format_version": 2, "token_dim": "many"}, "newer than this program's 1"),
+    ],
+)
+def test_a_cache_json_that_says_nonsense_is_refused(
+    made: tuple[Path, Workspace], contents: str | dict[str, Any], message: str
+) -> None:
+    folder, _ = made
+    file = folder / "cache.json"
+    text = contents if isinstance(contents, str) else json.dumps(json.loads(file.read_text()) | contents)
+    file.write_text(text)
+    with pytest.raises(TrainingError, match=f"cache.json: .*({message})"):
+        read_cache(folder)
+    (folder / "cache.json").unlink()
+    (folder / "cache.json").mkdir()
+    with pytest.raises(TrainingError, match=r"cache\.json: cannot be read"):
+        read_cache(folder)
+
+
+def test_folders_are_nobodys_shards(made: tuple[Path, Workspace]) -> None:
+    folder, ws = made
+    for suffix in ("parquet", "safetensors"):
+        (folder / f"shard-{suffix.encode().hex()[:16]:0<16}.{suffix}").mkdir()
+    cache = read_cache(folder)
+    assert not scan(cache).problems and not scan(cache).unindexed
+    prune(cache, grace_hours=0)
+    with open_features(folder, FakeBackbone(), PageStore(ws)) as reader:
+        reader.require(page_ids(ws))
+    assert sum(path.is_dir() for path in folder.iterdir()) == 2
+
+
+def test_shards_are_as_readable_as_the_cache(made: tuple[Path, Workspace]) -> None:
+    folder, _ = made
+    modes = {path.stat().st_mode & 0o777 for path in folder.iterdir()}
+    assert modes == {(folder / "cache.json").stat().st_mode & 0o777}
+
+
+def test_pages_that_are_missing_are_counted_before_they_are_needed(made: tuple[Path, Workspace]) -> None:
+    folder, ws = made
+    prune(read_cache(folder), wanted={page_key(PageStore(ws), page_ids(ws)[0], reads_words=False).name})
+    with open_features(folder, FakeBackbone(), PageStore(ws)) as reader:
+        reader.require(page_ids(ws)[:1])
+        with pytest.raises(TrainingError, match=r"page src/1: .*nor are those of 4 more.*pinpoint features extract"):
+            reader.require(page_ids(ws))
