@@ -225,7 +225,7 @@ def _check_same(folder: Path, config: TrainConfig, places: Places, unfinished: b
     recorded, backbone, described = read_run_config(folder)
     # The number of threads is settled when a run starts, by the machine.
     same_threads = config.fit.model_copy(update={"threads": recorded.fit.threads})
-    wanted = config.model_copy(update={"fit": same_threads}).model_dump()
+    wanted = config.model_copy(update={"fit": same_threads, "backbone": config.backbone.settled()}).model_dump()
     different = [
         f"{section}.{name}"
         for section, values in recorded.model_dump().items()

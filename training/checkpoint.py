@@ -28,8 +28,8 @@ from pinpoint_data.atomic import write_json
 from pinpoint_data.errors import PinpointError, TrainingError, UsageError
 from pinpoint_data.windows import Windows, WindowSpec
 from training.aligner import Aligner, window_tokens
-from training.backbones import Backbone, EncodedPage, make_backbone
-from training.config import TrainConfig, parse_config
+from training.backbones import Backbone, EncodedPage, make_backbone, spec_differences
+from training.config import BackboneConfig, TrainConfig, parse_config
 from training.questions import encode_questions
 from training.tensor_file import read_tensors, write_tensors
 
@@ -38,6 +38,7 @@ FORMAT_VERSION = 1
 CONFIG_FILE, ALIGNER_FILE, DOCUMENTS_FILE = "config.json", "aligner.safetensors", "documents.json"
 METRICS_FILE, CARD_FILE, STATE_FILE = "metrics.jsonl", "README.md", "state.safetensors"
 _ALIGNER_KIND = "pinpoint-aligner"
+_MODEL_REMEDY = 'name where the model lies now: --model FOLDER, or load_run(run, options={"model": "FOLDER"})'
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,25 +170,17 @@ def write_run_config(
     write_json(folder / CONFIG_FILE, described)
 
 
-def read_run_config(
-    folder: Path, options: Mapping[str, Any] | None = None
-) -> tuple[TrainConfig, Backbone, dict[str, Any]]:
-    """The configuration and the backbone of a run, finished or not, and the whole of `config.json`.
-
-    Args:
-        folder: The run.
-        options: Backbone options in place of the recorded ones, such as where a model is now; the backbone must still
-            describe itself as recorded, so they cannot change the tokens.
+def read_settings(folder: Path) -> tuple[TrainConfig, dict[str, Any]]:
+    """The configuration of a run, finished or not, and the whole of `config.json`; its backbone is left alone.
 
     Raises:
-        TrainingError: The folder is no run, is damaged, is newer than this program, or its backbone cannot be made or
-            would make other tokens here.
+        TrainingError: The folder is no run, is damaged, or is newer than this program.
     """
     file = folder / CONFIG_FILE
     try:
         described = json.loads(file.read_text(encoding="utf-8"))
         version = described["format_version"] if described["format"] == FORMAT else None
-        spec, values, _ = described["backbone"], described["config"], described["data"]
+        _, values, _ = described["backbone"], described["config"], described["data"]
     except FileNotFoundError as error:
         raise TrainingError(
             "is no run: it has no config.json", file=folder, remedy="make one: pinpoint train"
@@ -203,31 +196,48 @@ def read_run_config(
             remedy="upgrade pinpoint-data",
         )
     try:
-        config = parse_config(values)
-        moved = config.backbone.model_copy(update={"options": {**config.backbone.options, **(options or {})}})
-        config = config.model_copy(update={"backbone": moved})
-        _check_model_folder(file, moved.options)
-        backbone = make_backbone(moved.name, moved.options)
+        return parse_config(values), described
     except PinpointError as error:
-        raise TrainingError(error.message, file=error.file or file, remedy=error.remedy) from error
-    if backbone.spec() != spec:
-        raise TrainingError(
-            f"the run was made with backbone {spec}, this program has {backbone.spec()}",
-            file=file,
-            remedy="use the version of pinpoint-data that made the run, or train again",
-        )
-    return config, backbone, described
+        raise TrainingError(error.message, file=file, remedy=error.remedy) from error
 
 
-def _check_model_folder(file: Path, options: Mapping[str, Any]) -> None:
-    """A model is recorded by its name on the hub or by its folder, and a folder may have moved."""
-    model = options.get("model")
-    if isinstance(model, str) and Path(model).is_absolute() and not Path(model).is_dir():
+def read_run_config(
+    folder: Path, options: Mapping[str, Any] | None = None
+) -> tuple[TrainConfig, Backbone, dict[str, Any]]:
+    """The configuration and the backbone of a run, finished or not, and the whole of `config.json`.
+
+    Args:
+        folder: The run.
+        options: Backbone options in place of the recorded ones, such as where a model is now; the backbone must still
+            describe itself as recorded, so they cannot change the tokens.
+
+    Raises:
+        TrainingError: The folder is no run, is damaged, is newer than this program, or its backbone cannot be made or
+            would make other tokens here.
+    """
+    config, described = read_settings(folder)
+    moved = config.backbone.model_copy(update={"options": {**config.backbone.options, **(options or {})}})
+    backbone = _recorded_backbone(folder / CONFIG_FILE, moved)
+    if differences := list(spec_differences(described["backbone"], backbone.spec())):
         raise TrainingError(
-            f"there is no model folder {model} any more, whose tokens the run expects",
-            file=file,
-            remedy='name its new place: load_run(run, options={"model": "NEW FOLDER"})',
+            f"the run was made with another backbone: {'; '.join(differences)}",
+            file=folder / CONFIG_FILE,
+            remedy="use the model, and the version of pinpoint-data, that made the run, or train again",
         )
+    return config.model_copy(update={"backbone": moved}), backbone, described
+
+
+def _recorded_backbone(file: Path, recorded: BackboneConfig) -> Backbone:
+    """The backbone; a model is recorded by its folder, which may have moved, or by its name on the hub."""
+    model = recorded.options.get("model")
+    named = isinstance(model, str) and not Path(model).expanduser().is_dir()
+    try:
+        if named and Path(str(model)).expanduser().is_absolute():
+            raise TrainingError(f"there is no model folder {model} any more, whose tokens the run expects")
+        return make_backbone(recorded.name, recorded.options)
+    except PinpointError as error:
+        remedy = "; ".join(filter(None, (error.remedy, _MODEL_REMEDY))) if named else error.remedy
+        raise TrainingError(error.message, file=error.file or file, record=error.record, remedy=remedy) from error
 
 
 def save_aligner(folder: Path, aligner: Aligner, facts: dict[str, Any]) -> None:

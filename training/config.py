@@ -46,6 +46,13 @@ class BackboneConfig(_Section):
     name: str = "ocr-grid"
     options: dict[str, Any] = {}
 
+    def settled(self) -> BackboneConfig:
+        """The same with a model's folder as an absolute path: from another folder `models/x` would be a hub name."""
+        model = self.options.get("model")
+        if not isinstance(model, str) or not Path(model).expanduser().is_dir():
+            return self
+        return self.model_copy(update={"options": {**self.options, "model": str(Path(model).expanduser().absolute())}})
+
 
 class WindowConfig(_Section):
     """Windows in tokens."""

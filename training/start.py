@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ from pinpoint_data.errors import TrainingError, UsageError
 from pinpoint_data.workspace import Workspace
 from training.backbones import make_backbone
 from training.backbones.base import Backbone
-from training.checkpoint import STATE_FILE, read_run_config, refuse_overwriting, write_run_config
+from training.checkpoint import STATE_FILE, read_run_config, read_settings, refuse_overwriting, write_run_config
 from training.config import TrainConfig
-from training.data import Example, TrainingData, label_samples, split_by_document
+from training.data import TrainingData, label_samples, split_by_document
 from training.distributed import World
 from training.fit import Trainer
 from training.geometry import Geometries
@@ -54,7 +54,8 @@ def new_run(
         refuse_overwriting(folder)
     world.device(config.fit.device)  # before the backbone chooses one
     threads = config.fit.threads or max(1, available_threads() // world.local_size)
-    config = config.model_copy(update={"fit": config.fit.model_copy(update={"threads": threads})})
+    settled = config.fit.model_copy(update={"threads": threads})
+    config = config.model_copy(update={"fit": settled, "backbone": config.backbone.settled()})
     backbone = make_backbone(config.backbone.name, config.backbone.options)
     data, geometries, cache = _read(dataset, workspace, config, backbone, sources, features)
     described = {
@@ -70,19 +71,33 @@ def new_run(
 
 
 def resume_run(
-    folder: Path, dataset: Path, workspace: Path, *, features: Path | None = None, world: World | None = None
+    folder: Path,
+    dataset: Path,
+    workspace: Path,
+    *,
+    features: Path | None = None,
+    model: str | None = None,
+    world: World | None = None,
 ) -> Trainer:
     """Take up an unfinished run where it was saved, with its own settings and sources.
 
     The number of processes, and where tokens come from, may differ from those the run was started with.
 
+    Args:
+        folder: The run's folder.
+        dataset: The dataset it was started with, or an equal one.
+        workspace: The workspace that the dataset was published from.
+        features: See `new_run`.
+        model: Where the run's vision-language model lies now; where it was at the start by default.
+        world: See `new_run`.
+
     Raises:
-        UsageError: There is no unfinished run in the folder.
+        UsageError: There is no unfinished run in the folder, or `fit.device` is not there.
         TrainingError: The data are not those that the run was started with, or the state cannot be used.
     """
     world = world or World()
-    world.device("auto")  # before the backbone chooses one
-    config, backbone, described = read_run_config(folder)
+    world.device(read_settings(folder)[0].fit.device)  # before the backbone chooses one
+    config, backbone, described = read_run_config(folder, {} if model is None else {"model": model})
     if not (folder / STATE_FILE).is_file():
         raise UsageError(f"has no {STATE_FILE}: there is nothing to resume", file=folder)
     recorded: dict[str, Any] = described["data"]
@@ -117,35 +132,18 @@ def _read(
     sources: Sequence[str] | None,
     features: Path | None,
 ) -> tuple[TrainingData, Geometries, PageTokens]:
-    store = PageStore(Workspace.open(workspace))
-    if backbone.reads_words and not store.has_words:
-        raise TrainingError(
-            f"has no words, which {backbone.name} lives on", file=workspace, remedy="run pinpoint words"
-        )
+    store = PageStore.of_backbone(Workspace.open(workspace), backbone)
     geometries = Geometries(backbone, config.windows.spec())
     examples, left_out = label_samples(load_samples(dataset, sources), geometries, config.labels.rule())
-    _check_pages(examples, store)
-    data = split_by_document(examples, config.data)
-    data.left_out.update(left_out)
-    return data, geometries, _tokens(backbone, store, config, features)
-
-
-def _tokens(backbone: Backbone, store: PageStore, config: TrainConfig, features: Path | None) -> PageTokens:
-    if features is None:
-        return PageCache(backbone, store, config.fit.cache_mb * 2**20)
-    from training.features import open_features
-
-    return open_features(features, backbone, store)
-
-
-def _check_pages(examples: Iterable[Example], store: PageStore) -> None:
     for example in examples:
         for page_id, size in zip(example.pages, example.sizes, strict=True):
-            row = store.row(page_id)
-            found = (row["width"], row["height"])
-            if found != size:
-                raise TrainingError(
-                    f"width and height are {found} pixels in the workspace, {size} in the dataset",
-                    record=f"page {page_id}",
-                    remedy="publish the dataset from this workspace again",
-                )
+            store.check_size(page_id, size)
+    data = split_by_document(examples, config.data)
+    data.left_out.update(left_out)
+    if features is None:
+        return data, geometries, PageCache(backbone, store, config.fit.cache_mb * 2**20)
+    from training.features import open_features
+
+    reader = open_features(features, backbone, store)
+    reader.require(page_id for example in (*data.train, *data.validation) for page_id in example.pages)
+    return data, geometries, reader

@@ -128,10 +128,29 @@ def test_a_model_that_has_moved_is_named_and_checked(tmp_path: Path) -> None:
     old, new = str(tmp_path / "gone"), str(tmp_path / "new")
     Path(new).mkdir()
     assert load_run(tmp_path / "run", {"model": new}).config.backbone.options == {"model": new}
-    with pytest.raises(TrainingError, match=r"no model folder .*gone.*load_run\(run, options="):
+    with pytest.raises(TrainingError, match=r"no model folder .*gone.*--model FOLDER, or load_run\(run, options="):
         load_run(tmp_path / "run", {"model": old})
-    with pytest.raises(TrainingError, match="the run was made with backbone"):
+    with pytest.raises(TrainingError, match=r'options\.colour is "red" there, "blue" here'):
         load_run(tmp_path / "run", {"colour": "blue"})
+
+
+class OnTheHub(ToyBackbone):
+    """A backbone whose model is a hub name, and cannot be had."""
+
+    def __init__(self, model: str) -> None:
+        if model != "there":
+            raise TrainingError("cannot be had from the hub", record=f"model {model}", remedy="be online")
+
+
+def test_a_model_that_cannot_be_had_is_named_with_the_remedy(tmp_path: Path) -> None:
+    backbone, documents = OnTheHub("there"), {"train": [], "validation": []}
+    options = {"name": "tests.training.test_checkpoint:OnTheHub", "options": {"model": "models/llava"}}
+    config = toy_config(backbone=options)
+    Run(tmp_path / "run", config, backbone, make_aligner(config, backbone), {}, documents, {}).save(tmp_path / "run")
+    with pytest.raises(
+        TrainingError, match=r"model models/llava: cannot be .*\(be online; name where .*--model FOLDER"
+    ):
+        load_run(tmp_path / "run")
 
 
 def test_the_card_is_made_from_the_run(trained: Path) -> None:
@@ -218,7 +237,10 @@ def test_weights_of_another_run_are_refused(copied: Path, tmp_path: Path) -> Non
         (lambda v: v.pop("config"), "not the config.json of a run"),
         (lambda v: v["config"]["fit"].update(epochs="many"), "fit.epochs"),
         (lambda v: v["config"]["fit"].update(momentum=1), "momentum"),
-        (lambda v: v["backbone"].update(version=99), "the run was made with backbone"),
+        (
+            lambda v: v["backbone"].update(version=99),
+            "the run was made with another backbone: version is 99 there, 1 here",
+        ),
         (lambda v: v["config"]["backbone"].update(name="nobody"), "no backbone 'nobody'"),
     ],
 )

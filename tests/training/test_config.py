@@ -143,6 +143,15 @@ def test_devices_are_named_as_torch_names_them(name: str) -> None:
     assert load_config(None, [f"device={name}"]).fit.device == name
 
 
+def test_a_models_folder_is_recorded_as_an_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models" / "mine").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    for model, expected in (("models/mine", str(tmp_path / "models" / "mine")), ("Qwen/Qwen2-VL", "Qwen/Qwen2-VL")):
+        backbone = load_config("qwen2-vl", [f"backbone.options.model={model}"]).backbone
+        assert backbone.settled().options == backbone.options | {"model": expected}
+    assert load_config().backbone.settled() == load_config().backbone
+
+
 def test_settings_survive_json() -> None:
     config = load_config(None, ["hidden=64", 'data.splits=["train"]'])
     assert parse_config(config.model_dump(mode="json")) == config

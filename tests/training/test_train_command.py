@@ -23,12 +23,12 @@ from pinpoint_data.errors import PinpointError, TrainingError, UsageError
 from pinpoint_data.workspace import Workspace
 from tests.loaders.build import page, question, regions, write
 from training import load_run
-from training.backbones import make_backbone
+from training.backbones import OcrGrid, make_backbone
 from training.commands.train import train
 from training.config import load_config
 from training.features import create_cache, extract, plan_extraction
 from training.pages import PageStore
-from training.start import new_run
+from training.start import new_run, resume_run
 
 SIDE = 560
 NOUNS = ("revenue", "costs", "profit", "employees", "exports", "taxes")
@@ -124,6 +124,7 @@ def test_a_run_is_never_overwritten(made: Path, tmp_path: Path) -> None:
         (["--source", "nobody"], "nobody"),
         (["--resume", "--set", "epochs=3"], "own settings"),
         (["--resume"], "is no run"),
+        (["--model", "models/mine"], "--set backbone.options.model="),
         (["--config", "missing.toml"], "no such configuration file"),
         (["--set", 'data.splits=["test"]'], "no question to learn from"),
     ],
@@ -220,6 +221,55 @@ def test_tokens_may_come_from_a_feature_cache(made: Path, tmp_path: Path, monkey
     fly, read = (load_run(tmp_path / name).aligner.state_dict() for name in ("fly", "read"))
     for name, weights in fly.items():  # pages that are encoded on the fly are kept in half precision
         torch.testing.assert_close(read[name], weights, atol=2e-3, rtol=0)
+
+
+def test_a_feature_cache_without_some_of_the_pages_is_refused_at_once(made: Path, tmp_path: Path) -> None:
+    config, folder = load_config(None, TINY[1::2]), tmp_path / "features"
+    backbone = make_backbone(config.backbone.name, config.backbone.options)
+    store = PageStore(Workspace.open(made / "ws"))
+    cache = create_cache(folder, backbone)
+    extract(cache, backbone, store, plan_extraction(cache, backbone, store, ["forms/0", "forms/1"]))
+    message = str(failure(made, tmp_path / "run", *TINY, "--cache", str(folder)))
+    assert "not in the feature cache (nor are those of 5 more)" in message and "pinpoint features extract" in message
+    assert not (tmp_path / "run").exists()
+
+
+class Elsewhere(OcrGrid):
+    """A backbone with a model in a folder, which says nothing of the folder."""
+
+    def __init__(self, model: str) -> None:
+        if not Path(model).is_dir():
+            raise TrainingError("no such folder", file=model)
+        super().__init__(lexical_dim=32, max_tokens=400)
+
+
+def test_a_run_is_resumed_from_another_folder_and_after_its_model_has_moved(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models" / "mine").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    named = ["backbone.name=tests.training.test_train_command:Elsewhere", 'backbone.options={model = "models/mine"}']
+    config = load_config(None, [*TINY[1:-1:2], *named, "epochs=1"])
+    new_run(tmp_path / "run", made / "dataset", made / "ws", config).save_state()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert resume_run(tmp_path / "run", made / "dataset", made / "ws").step == 0
+    (tmp_path / "models" / "mine").rename(tmp_path / "moved")
+    assert "--model FOLDER" in str(failure(made, tmp_path / "run", "--resume"))
+    recorded = (tmp_path / "run" / "config.json").read_bytes()
+    assert invoke(made, tmp_path / "run", "--resume", "--model", "../moved").exit_code == 0
+    assert (tmp_path / "run" / "config.json").read_bytes() == recorded
+    assert load_run(tmp_path / "run", {"model": str(tmp_path / "moved")}).facts["epoch"] == 1
+
+
+def test_a_run_on_the_cpu_is_resumed_where_there_are_fewer_gpus_than_processes(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = load_config(None, [*TINY[1::2], "device=cpu"])
+    new_run(tmp_path / "run", made / "dataset", made / "ws", config).save_state()
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    assert resume_run(tmp_path / "run", made / "dataset", made / "ws").device == torch.device("cpu")
 
 
 def test_a_recipe_is_taken_by_its_name(made: Path, tmp_path: Path) -> None:

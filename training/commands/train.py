@@ -15,6 +15,7 @@ import filelock
 
 from pinpoint_data.console import emit, json_option
 from pinpoint_data.errors import UsageError
+from training.commands.opening import model_option
 
 if TYPE_CHECKING:
     from training.distributed import World
@@ -52,6 +53,7 @@ _SMOOTH = 0.9
     help="Feature cache made by pinpoint features; none: pages are encoded on the fly.",
 )
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run, with its own settings and sources.")
+@model_option
 @json_option
 def train(
     run: Path,
@@ -62,6 +64,7 @@ def train(
     sources: tuple[str, ...],
     cache: str,
     resume: bool,
+    model: str | None,
     as_json: bool,
 ) -> None:
     """Train the aligner in the new folder RUN.
@@ -79,30 +82,37 @@ def train(
     """
     if resume and (config or settings or sources):
         raise UsageError("--resume keeps the run's own settings and sources; leave out --config, --set and --source")
+    if model and not resume:
+        raise UsageError(
+            "--model says where the model of a run to --resume lies",
+            remedy="for a new run: --set backbone.options.model=...",
+        )
     from training.distributed import open_world
 
     with open_world() as world, _alone(run) if world.is_main else nullcontext():
         features = None if cache == "none" else Path(cache)
-        trainer = _trainer(run, dataset, workspace, config, settings, sources, features, resume, world)
+        trainer = _trainer(run, dataset, workspace, config, settings, sources, features, resume, model, world)
         if world.is_main:
             click.echo(_opening(trainer), err=True)
         started = time.monotonic()
         stopped_by = _fit(trainer)
         seconds = time.monotonic() - started
         if stopped_by is not None and world.is_main:
-            click.echo(_stopped(trainer, stopped_by, dataset, workspace, cache), err=True)
+            click.echo(_stopped(trainer, stopped_by, dataset, workspace, cache, model), err=True)
         elif world.is_main:
             emit(_payload(trainer, run, seconds), _closing(trainer, run, seconds), as_json=as_json)
     if stopped_by is not None:
         raise SystemExit(128 + stopped_by)
 
 
-def _stopped(trainer: Trainer, stopped_by: int, dataset: Path, workspace: Path, cache: str) -> str:
+def _stopped(trainer: Trainer, stopped_by: int, dataset: Path, workspace: Path, cache: str, model: str | None) -> str:
     command = ["pinpoint", "train", str(trainer.folder), "--dataset", str(dataset), "--workspace", str(workspace)]
     if trainer.world.size > 1:
         command[:1] = ["torchrun", "--nproc-per-node", str(trainer.world.local_size), "-m", "pinpoint_data"]
     if cache != "none":
         command += ["--cache", cache]
+    if model:
+        command += ["--model", model]
     name = signal.Signals(stopped_by).name
     line = shlex.join([*command, "--resume"])
     return f"{name}: stopped after step {trainer.step:,}, state saved. Go on with:\n  {line}"
@@ -134,13 +144,14 @@ def _trainer(
     sources: tuple[str, ...],
     features: Path | None,
     resume: bool,
+    model: str | None,
     world: World,
 ) -> Trainer:
     from training.config import load_config
     from training.start import new_run, resume_run
 
     if resume:
-        return resume_run(run, dataset, workspace, features=features, world=world)
+        return resume_run(run, dataset, workspace, features=features, model=model, world=world)
     settled = load_config(config, settings)
     return new_run(run, dataset, workspace, settled, sources or None, features=features, world=world)
 
