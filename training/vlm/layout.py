@@ -124,4 +124,5 @@ class PromptSequence:
 
     def take(self, index: Tensor) -> PromptSequence:
         """Some of the sequence, each part at its original position."""
+        index = index.to(self.ids.device)
         return PromptSequence(self.ids[index], self.positions[:, index], self.image[index])
