@@ -150,7 +150,7 @@ def register_backbone(name: str, factory: Callable[..., Backbone] | str) -> None
     Raises:
         UsageError: The name is taken by another factory.
     """
-    if _FACTORIES.get(name, factory) is not factory:
+    if _FACTORIES.get(name, factory) != factory:
         raise UsageError(f"a backbone named {name!r} is registered already")
     _FACTORIES[name] = factory
 

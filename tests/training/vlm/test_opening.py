@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from pinpoint_data.errors import TrainingError, UsageError
 from pinpoint_data.words.base import PageWords
 from tests.training.vlm.pictures import noise
-from training.backbones import BatchedBackbone, PageInput, encode_pages, make_backbone
+from training.backbones import BatchedBackbone, PageInput, encode_pages, make_backbone, register_backbone
 from training.vlm import find_model, open_model
 
 Folder = Callable[[str], Path]
@@ -132,3 +132,10 @@ def test_device_map_spreads_the_whole_model(model_folder: Folder) -> None:
     layout = plain.layout(200, 150)
     sequence, [visual] = plain.assemble(plain.prompt("What?", 1), [layout]), plain.encode([image], [layout])
     assert mapped.generate(sequence, visual, 4).ids == plain.generate(sequence, visual, 4).ids
+
+
+def test_a_backbone_may_be_registered_again_as_it_was() -> None:
+    reference = ":".join(["training.backbones.vlm", "llava_next"])  # equal to the registered name, not the same object
+    register_backbone("llava-next", reference)
+    with pytest.raises(UsageError, match="named 'llava-next' is registered already"):
+        register_backbone("llava-next", "somewhere:else")
