@@ -34,13 +34,15 @@ class Answer:
         visual_tokens: Visual tokens that the language model read.
         vanilla_tokens: Those it would have read without selection.
         budget_used: Share of the pages' grid tokens that was selected, as realised.
-        flops: By component, `encode.attention` and so on; the sum is the total. What a run's own backbone takes, where
-            it is not the answering model, is not in it.
+        flops: By component, `encode.attention` and so on; the sum is the total. `encode` holds every look at the whole
+            pages: the answering model's, and that of a run on another vision-language model or with fewer pixels. What
+            a run that needs no such model takes (hashed words and edges) is not counted.
         vanilla_flops: Total for the same question without selection, and as many new tokens.
         seconds: `encode` (pages), `select`, `refine` (crops), `prefill`, `decode`, as far as they happened. Decoding
             image files for the answering model is left out; a page that was encoded for an earlier question counts
             with what that took.
-        regions: What was shown, in the order it was read.
+        regions: What was shown, in the order it was read, a view of the whole page included. Their tokens add up to
+            `visual_tokens`, but for LLaVA-NeXT's row ends between tokens that were not encoded anew.
     """
 
     text: str

@@ -7,8 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import numpy as np
+import torch
+
 from training.backbones.base import EncodedPage, PageInput
-from training.vlm import ImageLayout, VisionLanguageModel, VisualTokens
+from training.vlm import GLOBAL, ImageLayout, VisionLanguageModel, VisualTokens
 
 MOST_TOKENS = 65_536
 """Of all pages remembered; at width 4,096 in 16 bits they take 0.5 GiB."""
@@ -65,11 +68,17 @@ class VisiblePage:
 
     def on_grid(self) -> EncodedPage:
         """The tokens of the page's grid alone, as a window scorer takes them."""
-        return EncodedPage(self.layout.grid, self.visual.take(self.layout.on_grid).tokens)
+        tokens, index = self.visual.tokens, self.layout.on_grid
+        # Of Qwen-VL's pages that is all of them, up to 16,384: not worth a copy.
+        return EncodedPage(self.layout.grid, tokens if len(index) == len(tokens) else tokens[index.to(tokens.device)])
+
+    def view(self) -> VisualTokens:
+        """The tokens of its view of the whole, which not every page has."""
+        return self.visual.take(torch.from_numpy(np.flatnonzero(self.layout.role == GLOBAL)))
 
 
 class PageEncoder:
-    """An answering model's encoding of pages.
+    """An answering model's encoding of pages, whole or at a glance.
 
     Args:
         model: The model.
@@ -77,21 +86,37 @@ class PageEncoder:
 
     def __init__(self, model: VisionLanguageModel) -> None:
         self.model = model
-        self._memory = PageMemory(self._encode, lambda page: len(page.visual))
+        self._whole = PageMemory(lambda pages: self._encode(pages, self.layout), lambda page: len(page.visual))
+        self._glances = PageMemory(lambda pages: self._encode(pages, self.glance), lambda page: len(page.visual))
 
     def layout(self, page: PageInput) -> ImageLayout:
         """The page's tokens to be; needs neither pixels nor weights."""
         return self.model.layout(page.width, page.height)
 
+    def glance(self, page: PageInput) -> ImageLayout:
+        """The tokens of the page's view of the whole alone, where it is encoded with one; else its tokens."""
+        return self.model.view_layout(page.width, page.height) or self.layout(page)
+
     def encode(self, pages: Sequence[PageInput]) -> tuple[list[VisiblePage], float]:
         """The pages' visual tokens, and the seconds it took to make them."""
+        return self._remembered(self._whole, pages)
+
+    def encode_glances(self, pages: Sequence[PageInput]) -> tuple[list[VisiblePage], float]:
+        """The same of the pages at a glance."""
+        return self._remembered(self._glances, pages)
+
+    def _remembered(
+        self, memory: PageMemory[VisiblePage], pages: Sequence[PageInput]
+    ) -> tuple[list[VisiblePage], float]:
         # Loading the weights is no part of encoding a page.
         _ = self.model.weights
-        found = self._memory.get(pages)
+        found = memory.get(pages)
         return [page for page, _ in found], sum(seconds for _, seconds in found)
 
-    def _encode(self, pages: Sequence[PageInput]) -> tuple[list[VisiblePage], float]:
-        layouts = [self.layout(page) for page in pages]
+    def _encode(
+        self, pages: Sequence[PageInput], layout: Callable[[PageInput], ImageLayout]
+    ) -> tuple[list[VisiblePage], float]:
+        layouts = [layout(page) for page in pages]
         images = [page.load_image() for page in pages]
         started = self.model.synchronised()
         visual = self.model.encode(images, layouts)

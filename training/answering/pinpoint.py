@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from training.answering.base import Answer, check_asked
 from training.answering.cost import new_tokens, pinpoint_flops, vanilla_flops
 from training.answering.encoded import PageEncoder, VisiblePage
 from training.answering.scoring import StageOne
-from training.answering.shown import Shown, show_kept, show_parts
+from training.answering.shown import show_kept, show_parts
 from training.answering.stages import Stages, enough_memory
 from training.backbones.base import PageInput
 from training.checkpoint import Run
@@ -16,7 +17,7 @@ from training.flops import FlopCount
 from training.question_scores import share_name
 from training.refinement import Part, Refinement, crop_pages, encode_crops, lead_with_global_views, project_mask
 from training.selection import Selection, TokenLimit, select_regions
-from training.vlm import GLOBAL, ImageLayout, VisionLanguageModel
+from training.vlm import GLOBAL, ImageLayout, VisionLanguageModel, VisualTokens
 
 DEFAULT_COVERAGE = 0.6
 
@@ -25,8 +26,8 @@ class PinpointAnswerer:
     """Answers from the regions that a trained run selects.
 
     Where the run's backbone is the answering model itself, pages are encoded once, for selection and for what is shown
-    of them. A run on another backbone selects on that one's grid; a token of the answering model is then selected if
-    and only if its centre lies in a selected cell (see `project_mask`).
+    of them. A run on another backbone, or on the same one with fewer pixels, selects on that one's grid; a token of the
+    answering model is then selected if and only if its centre lies in a selected cell (see `project_mask`).
 
     Args:
         run: Selects.
@@ -102,10 +103,11 @@ class PinpointAnswerer:
         ]
         if self.refinement.refine:
             crops = self._refine(pages, selection, layouts, stages)
-            shown = self._show_crops(question, layouts, crops, seen)
+            parts = lead_with_global_views(crops, layouts, seen.views)
+            shown = show_parts(self.model, question, layouts, parts, self.refinement.positions_for(self.model.family))
         else:
             crops = []
-            visual, view = [page.visual for page in seen], self.refinement.global_view
+            visual, view = [page.visual for page in seen.whole], self.refinement.global_view
             shown = show_kept(self.model, question, layouts, visual, masks, global_view=view)
         made = self.model.generate(shown.sequence, shown.visual, self.max_new_tokens)
         stages.add("prefill", made.seconds_prefill)
@@ -113,7 +115,7 @@ class PinpointAnswerer:
         new = new_tokens(made, self.max_new_tokens)
         flops = pinpoint_flops(
             self.model,
-            [page.layout for page in seen],
+            seen.encoded,
             [crop.layout for crop in crops],
             FlopCount((name, int(flops)) for name, flops in selection.cost.flops.items()),
             len(shown.sequence),
@@ -133,13 +135,18 @@ class PinpointAnswerer:
         )
         return answer, selection
 
-    def _encode(self, pages: Sequence[PageInput], layouts: Sequence[ImageLayout], stages: Stages) -> list[VisiblePage]:
-        """The pages as the answering model sees them whole; none where nobody needs that."""
-        wants_view = self.refinement.global_view and any(map(_has_view, layouts))
-        needed = self.stage_one.shared or not self.refinement.refine or wants_view
-        seen, seconds = self.encoder.encode(pages if needed else [])
-        stages.add("encode", seconds + self.stage_one.encode(pages))
-        return seen
+    def _encode(self, pages: Sequence[PageInput], layouts: Sequence[ImageLayout], stages: Stages) -> _Seen:
+        """What stage one and the prompt need of the pages, and no more."""
+        look, shows_view = self.stage_one.look, self.refinement.global_view
+        with_view = [index for index, layout in enumerate(layouts) if shows_view and _has_view(layout)]
+        needs_whole = look == "page" or not self.refinement.refine
+        glanced = range(len(pages)) if look == "glance" else [] if needs_whole else with_view
+        whole, seconds = self.encoder.encode(pages if needs_whole else [])
+        glances, more = self.encoder.encode_glances([pages[index] for index in glanced])
+        stages.add("encode", seconds + more + self.stage_one.encode(pages))
+        at = dict(zip(glanced, glances, strict=True))
+        views = {index: whole[index].view() if needs_whole else at[index].visual for index in with_view}
+        return _Seen(whole, views, [page.layout for page in (*whole, *glances)])
 
     def _select(self, question: str, pages: Sequence[PageInput], numbers: Sequence[int] | None) -> Selection:
         return select_regions(
@@ -167,14 +174,20 @@ class PinpointAnswerer:
             crops = crop_pages(selection.pages, [layout.grid for layout in layouts], settings)
             return encode_crops(self.model, images, crops, thumbnails)
 
-    def _show_crops(
-        self, question: str, layouts: Sequence[ImageLayout], crops: list[Part], seen: Sequence[VisiblePage]
-    ) -> Shown:
-        parts = crops
-        if self.refinement.global_view and seen:
-            parts = lead_with_global_views(crops, layouts, [page.visual for page in seen])
-        positions = self.refinement.positions_for(self.model.family)
-        return show_parts(self.model, question, layouts, parts, positions)
+
+@dataclass(frozen=True)
+class _Seen:
+    """Pages as the answering model sees them.
+
+    Attributes:
+        whole: All tokens; empty where nobody needs them.
+        views: Tokens of the view of the whole to show, by page index.
+        encoded: Layout of everything that was encoded.
+    """
+
+    whole: list[VisiblePage]
+    views: dict[int, VisualTokens]
+    encoded: list[ImageLayout]
 
 
 def _has_view(layout: ImageLayout) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from training.answering.base import Region
@@ -63,8 +64,8 @@ def show_kept(
     kept = [page.take(torch.from_numpy(index)) for page, index in zip(visual, chosen, strict=True) if len(index)]
     regions = [
         region
-        for index, (layout, mask) in enumerate(zip(layouts, masks, strict=True))
-        for region in _mask_regions(index, layout, mask)
+        for index, (layout, own) in enumerate(zip(layouts, chosen, strict=True))
+        for region in (*_view_region(index, layout, layout.role[own]), *_mask_regions(index, layout, masks[index]))
     ]
     return Shown(copied_sequence(model, question, layouts, chosen), VisualTokens.cat(kept), tuple(regions))
 
@@ -81,7 +82,12 @@ def show_parts(
         sequence = packed_sequence(model, question, parts)
     else:
         sequence = original_sequence(model, question, layouts, parts)
-    return Shown(sequence, VisualTokens.cat([part.visual for part in parts]), tuple(_part_region(p) for p in parts))
+    regions = [
+        region
+        for part in parts
+        for region in (*_view_region(part.page_index, layouts[part.page_index], part.layout.role), _part_region(part))
+    ]
+    return Shown(sequence, VisualTokens.cat([part.visual for part in parts]), tuple(regions))
 
 
 def _mask_regions(page_index: int, layout: ImageLayout, mask: Mask) -> list[Region]:
@@ -90,6 +96,12 @@ def _mask_regions(page_index: int, layout: ImageLayout, mask: Mask) -> list[Regi
     return [
         Region(page_index, _floats(pixel_box(r, layout.grid)), int((r[2] - r[0]) * (r[3] - r[1]))) for r in rectangles
     ]
+
+
+def _view_region(page_index: int, page: ImageLayout, shown: npt.NDArray[np.int8]) -> list[Region]:
+    """The whole page, where tokens of its view of the whole are among those shown (n,), given by their roles."""
+    tokens = int(np.count_nonzero(shown == GLOBAL))
+    return [Region(page_index, (0.0, 0.0, float(page.width), float(page.height)), tokens)] if tokens else []
 
 
 def _part_region(part: Part) -> Region:

@@ -12,7 +12,7 @@ from training.refinement.places import project_mask
 from training.refinement.sequence import Part, with_global_view
 from training.refinement.settings import Refinement
 from training.selection import SelectedPage
-from training.vlm import GLOBAL, ImageLayout, VisionLanguageModel, VisualTokens
+from training.vlm import ImageLayout, VisionLanguageModel, VisualTokens
 
 
 def crop_pages(pages: Sequence[SelectedPage], grids: Sequence[TokenGrid], settings: Refinement) -> list[Crop]:
@@ -62,13 +62,18 @@ def encode_crops(
 
 
 def lead_with_global_views(
-    parts: Sequence[Part], layouts: Sequence[ImageLayout], visual: Sequence[VisualTokens]
+    parts: Sequence[Part], layouts: Sequence[ImageLayout], views: Mapping[int, VisualTokens]
 ) -> list[Part]:
-    """The parts, the first of each page joined to the view of the whole that its page was encoded with, if any."""
+    """The parts, the first of each page joined to the page's view of the whole.
+
+    Args:
+        parts: Page by page.
+        layouts: Of the pages.
+        views: Tokens of the view of the whole, by page index, of pages that are encoded with one.
+    """
     found: list[Part] = []
     for part in parts:
         own = part.page_index
         first = not found or found[-1].page_index != own
-        has_view = bool((layouts[own].role == GLOBAL).any())
-        found.append(with_global_view(part, layouts[own], visual[own]) if first and has_view else part)
+        found.append(with_global_view(part, layouts[own], views[own]) if first and own in views else part)
     return found

@@ -123,12 +123,12 @@ def original_sequence(
     return copied_sequence(model, question, layouts, [np.concatenate(own) for own in chosen])
 
 
-def with_global_view(crop: Part, page: ImageLayout, visual: VisualTokens) -> Part:
+def with_global_view(crop: Part, page: ImageLayout, view: VisualTokens) -> Part:
     """The crop behind the page's view of the whole, as one image: what the model was taught an image looks like."""
     seen = np.flatnonzero(page.role == GLOBAL)
     own = crop.layout
     layout = replace(own, role=np.r_[page.role[seen], own.role], place=np.r_[page.place[seen], own.place])
-    return replace(crop, layout=layout, visual=VisualTokens.cat([visual.take(torch.from_numpy(seen)), crop.visual]))
+    return replace(crop, layout=layout, visual=VisualTokens.cat([view, crop.visual]))
 
 
 def _text_kept(pieces: Pieces, stays: Sequence[bool]) -> list[npt.NDArray[np.bool_]]:

@@ -78,19 +78,28 @@ class LlavaNext(VisionLanguageModel):
 
     def layout(self, width: int, height: int) -> ImageLayout:
         """The base view, then the rows of the mosaic, each closed by a newline token."""
-        base = np.arange(self.side * self.side)
         mosaic = llava_next_mosaic(width, height, pinpoints=self.pinpoints, patch=self.patch)
         if self.view == "base" or mosaic.rows * mosaic.cols == 0:
             # Of a mosaic without tokens the model still writes a newline for each row, after a base view alone one.
-            newlines = 1 if self.view == "base" else mosaic.rows
-            grid = even_grid(self.side, self.side, width, height, "llava-next-base")
-            role = np.r_[np.full(len(base), GRID), np.full(newlines, NEWLINE)]
-            place = np.r_[base, np.arange(newlines)]
-            return ImageLayout(width, height, grid, role.astype(np.int8), place, (self.tile, self.tile))
+            return self._base_layout(width, height, newlines=1 if self.view == "base" else mosaic.rows)
+        base = np.arange(self.side * self.side)
         grid = llava_next_grid(width, height, pinpoints=self.pinpoints, tile=self.tile, patch=self.patch)
         role, place = _rows_with_newlines(grid)
         role = np.r_[np.full(len(base), GLOBAL), role].astype(np.int8)
         return ImageLayout(width, height, grid, role, np.r_[base, place], mosaic.canvas)
+
+    def view_layout(self, width: int, height: int) -> ImageLayout | None:
+        """The base view, where a mosaic follows it."""
+        mosaic = llava_next_mosaic(width, height, pinpoints=self.pinpoints, patch=self.patch)
+        if self.view == "base" or mosaic.rows * mosaic.cols == 0:
+            return None
+        return self._base_layout(width, height, newlines=0)
+
+    def _base_layout(self, width: int, height: int, newlines: int) -> ImageLayout:
+        grid = even_grid(self.side, self.side, width, height, "llava-next-base")
+        role = np.r_[np.full(grid.n_tokens, GRID), np.full(newlines, NEWLINE)]
+        place = np.r_[np.arange(grid.n_tokens), np.arange(newlines)]
+        return ImageLayout(width, height, grid, role.astype(np.int8), place, (self.tile, self.tile))
 
     def crop_layout(self, width: int, height: int, tokens: int) -> ImageLayout:
         """Rows of tokens, each closed by a newline, in the middle of as few tiles as hold them."""

@@ -96,6 +96,13 @@ class VisionLanguageModel(ABC):
             GeometryError: The model refuses such a page.
         """
 
+    def view_layout(self, width: int, height: int) -> ImageLayout | None:
+        """The view of the whole page that `layout` puts before a page's grid, as an image of its own.
+
+        Its grid tokens are the `GLOBAL` ones of the page, in their order. None where a page has no such view.
+        """
+        return None
+
     @abstractmethod
     def crop_layout(self, width: int, height: int, tokens: int) -> ImageLayout:
         """The tokens of a crop of this size, encoded with about `tokens` grid tokens and never more.
@@ -156,7 +163,7 @@ class VisionLanguageModel(ABC):
             Whether they are.
         """
         same = (self.source.fingerprint, self.dtype) == (lender.source.fingerprint, lender.dtype)
-        if same and lender is not self:
+        if same and self not in (lender, lender._lender):
             self.__dict__.pop("weights", None)
             self._lender = lender
         return same

@@ -181,7 +181,7 @@ class TestOddPages:
     def test_half_precision(self, model_folder, tmp_path):
         run = vlm_run(tmp_path / "run", model_folder("qwen2-vl"), "qwen2-vl", dtype="bfloat16")
         (answerer,) = make_answerers(run, coverages=[0.3], vanilla=False, max_new_tokens=2)
-        assert answerer.stage_one.shared
+        assert answerer.stage_one.look == "page"
         assert answerer.model.dtype == torch.bfloat16
         assert answerer.answer(QUESTION, PAGES).visual_tokens > 0
 
@@ -335,4 +335,4 @@ class TestMisuse:
         assert model.language
         assert model.source.fingerprint == run.backbone.model.source.fingerprint
         (answerer,) = make_answerers(run, model=model, coverages=[0.5], vanilla=False)
-        assert answerer.stage_one.shared
+        assert answerer.stage_one.look == "page"

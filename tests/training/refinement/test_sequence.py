@@ -42,6 +42,10 @@ class Pages:
         crops = crop_pages(pages, [layout.grid for layout in self.layouts], Refinement(**settings))
         return encode_crops(self.model, dict(enumerate(self.images)), crops)
 
+    def views(self):
+        """The first 576 tokens of LLaVA-NeXT's pages."""
+        return {number: visual.take(torch.arange(576)) for number, visual in enumerate(self.visual)}
+
     def masked_logits(self, kept):
         """Of the vanilla prompt, where nobody attends to what was left out."""
         inputs = self.model.decoder_inputs(self.whole, VisualTokens.cat(self.visual))
@@ -212,7 +216,7 @@ class TestCropsInThePrompt:
             spot(pages.layouts[1], 0, 0, 3, 5),
         ]
         crops = pages.crops(masks)
-        parts = lead_with_global_views(crops, pages.layouts, pages.visual)
+        parts = lead_with_global_views(crops, pages.layouts, pages.views())
         assert [len(part.visual) for part in parts] == [576 + 4 * 7, 3 * 7, 576 + 3 * 6]
         for part, page in ((parts[0], 0), (parts[2], 1)):
             assert torch.equal(part.visual.tokens[:576], pages.visual[page].tokens[:576])
@@ -227,7 +231,7 @@ class TestCropsInThePrompt:
     def test_the_whole_page_refined_behind_its_global_view_is_vanilla(self, tiny_model):
         pages = Pages(tiny_model("llava-next"), [SIZES["llava-next"]])
         crops = pages.crops([spot(pages.layouts[0], 0, 0, 48, 48)])
-        (part,) = lead_with_global_views(crops, pages.layouts, pages.visual)
+        (part,) = lead_with_global_views(crops, pages.layouts, pages.views())
         sequence = packed_sequence(pages.model, QUESTION, [part])
         assert torch.equal(sequence.ids, pages.whole.ids)
         torch.testing.assert_close(part.visual.tokens, pages.visual[0].tokens, atol=1e-4, rtol=1e-3)
