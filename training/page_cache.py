@@ -40,9 +40,10 @@ class PageTokens(Protocol):
 def host_tensor(page: EncodedPage) -> Tensor:
     """The tokens on the CPU, contiguous, in memory of their own, and fit for autograd."""
     tokens = page.tensor().detach().cpu().contiguous()
-    # A slice would keep its whole batch alive; autograd cannot save what was made in inference mode.
+    # A slice would keep its whole batch alive; autograd cannot save what was made in inference mode, copies included.
     if tokens.untyped_storage().nbytes() != tokens.nbytes or tokens.is_inference():
-        return tokens.clone()
+        with torch.inference_mode(False):
+            return tokens.clone()
     return tokens
 
 

@@ -35,8 +35,11 @@ def test_a_slice_of_a_batch_does_not_keep_the_batch(tmp_path: Path) -> None:
     assert tokens.untyped_storage().nbytes() == tokens.nbytes == cache.used_bytes
 
 
-def test_tokens_made_in_inference_mode_can_be_trained_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("validated", [False, True], ids=["new", "asked for by a validation before"])
+def test_tokens_made_in_inference_mode_can_be_trained_on(tmp_path: Path, validated: bool) -> None:
     cache = PageCache(FakeBackbone("float32"), PageStore(workspace(tmp_path)), 10**6)
+    with torch.inference_mode(validated):
+        cache.tokens("src/0")
     layer = torch.nn.Linear(6, 2)
     layer(cache.tokens("src/0")).sum().backward()
     assert layer.weight.grad is not None
