@@ -124,7 +124,7 @@ def test_a_run_is_never_overwritten(made: Path, tmp_path: Path) -> None:
         (["--source", "nobody"], "nobody"),
         (["--resume", "--set", "epochs=3"], "own settings"),
         (["--resume"], "is no run"),
-        (["--model", "models/mine"], "--set backbone.options.model="),
+        (["--model", "models/mine"], "'ocr-grid' does not take these options"),
         (["--config", "missing.toml"], "no such configuration file"),
         (["--set", 'data.splits=["test"]'], "no question to learn from"),
     ],
@@ -260,6 +260,9 @@ def test_a_run_is_resumed_from_another_folder_and_after_its_model_has_moved(
     assert invoke(made, tmp_path / "run", "--resume", "--model", "../moved").exit_code == 0
     assert (tmp_path / "run" / "config.json").read_bytes() == recorded
     assert load_run(tmp_path / "run", {"model": str(tmp_path / "moved")}).facts["epoch"] == 1
+    again = [*TINY[:-2], "--set", named[0], "--set", "epochs=1", "--model", "../moved"]
+    assert invoke(made, tmp_path / "again", *again).exit_code == 0
+    assert load_run(tmp_path / "again").config.backbone.options == {"model": str(Path("../moved").absolute())}
 
 
 def test_a_run_on_the_cpu_is_resumed_where_there_are_fewer_gpus_than_processes(

@@ -11,7 +11,7 @@ import click
 
 from pinpoint_data.console import emit, jobs_option, json_option
 from pinpoint_data.errors import UsageError
-from training.commands.opening import model_option
+from training.commands.opening import model_option, model_setting
 
 if TYPE_CHECKING:
     from training.backbones.base import Backbone
@@ -85,7 +85,7 @@ def extract(
     \b
     Examples:
       pinpoint features extract features --workspace ws --dataset dataset --run runs/first
-      pinpoint features extract features --workspace ws --set backbone.options.model=models/llava --share 2/8
+      pinpoint features extract features --workspace ws --config llava-next --model models/llava --share 2/8
     """
     backbone = _backbone(config, settings, run, model)
     from pinpoint_data.workspace import Workspace
@@ -122,9 +122,7 @@ def _backbone(config: str | None, settings: tuple[str, ...], run: Path | None, m
         if config or settings:
             raise UsageError("--run brings its own settings; leave out --config and --set")
         return read_run_config(run, {} if model is None else {"model": model})[1]
-    if model is not None:
-        raise UsageError("--model says where the model of a --run lies", remedy="--set backbone.options.model=...")
-    chosen = load_config(config, settings).backbone
+    chosen = load_config(config, [*settings, *model_setting(model)]).backbone
     return make_backbone(chosen.name, chosen.options)
 
 

@@ -1,11 +1,14 @@
-"""Options of the commands that open a run: where its model lies here, and on what device it works."""
+"""Options of the commands that open a run: where its model lies here, on what device it works, and which make sense."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 import click
+
+from pinpoint_data.errors import UsageError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -17,9 +20,26 @@ def model_option(command: Function) -> Function:
     )(command)
 
 
+def model_setting(model: str | None) -> list[str]:
+    """What `--model` means to a command that makes a backbone of settings, as `--set` would say it."""
+    return [] if model is None else [f"backbone.options.model={json.dumps(model, ensure_ascii=False)}"]
+
+
 def device_option(command: Function) -> Function:
     """`--device`: cpu, cuda, cuda:1."""
     return click.option(
         "--device",
         help="Where to compute: cpu, cuda, cuda:1. Default: for a vision-language model a GPU if there is one.",
     )(command)
+
+
+def refuse_given(ctx: click.Context, names: Collection[str], where: str) -> None:
+    """Refuse options that were given and would have no effect.
+
+    Raises:
+        UsageError: One of them was given.
+    """
+    for parameter in ctx.command.params:
+        if parameter.name in names:
+            if ctx.get_parameter_source(parameter.name) is not click.core.ParameterSource.DEFAULT:
+                raise UsageError(f"{'/'.join((*parameter.opts, *parameter.secondary_opts))} has no meaning {where}")

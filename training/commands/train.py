@@ -15,7 +15,7 @@ import filelock
 
 from pinpoint_data.console import emit, json_option
 from pinpoint_data.errors import UsageError
-from training.commands.opening import model_option
+from training.commands.opening import model_option, model_setting
 
 if TYPE_CHECKING:
     from training.distributed import World
@@ -82,11 +82,6 @@ def train(
     """
     if resume and (config or settings or sources):
         raise UsageError("--resume keeps the run's own settings and sources; leave out --config, --set and --source")
-    if model and not resume:
-        raise UsageError(
-            "--model says where the model of a run to --resume lies",
-            remedy="for a new run: --set backbone.options.model=...",
-        )
     from training.distributed import open_world
 
     with open_world() as world, _alone(run) if world.is_main else nullcontext():
@@ -152,8 +147,8 @@ def _trainer(
 
     if resume:
         return resume_run(run, dataset, workspace, features=features, model=model, world=world)
-    settled = load_config(config, settings)
-    return new_run(run, dataset, workspace, settled, sources or None, features=features, world=world)
+    chosen = load_config(config, [*settings, *model_setting(model)])
+    return new_run(run, dataset, workspace, chosen, sources or None, features=features, world=world)
 
 
 def _fit(trainer: Trainer) -> int | None:
