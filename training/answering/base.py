@@ -39,8 +39,8 @@ class Answer:
             a run that needs no such model takes (hashed words and edges) is not counted.
         vanilla_flops: Total for the same question without selection, and as many new tokens.
         seconds: `encode` (pages), `select`, `refine` (crops), `prefill`, `decode`, as far as they happened. Decoding
-            image files for the answering model is left out; a page that was encoded for an earlier question counts
-            with what that took.
+            image files for the answering model and writing the prompt are left out; a page that was encoded for an
+            earlier question counts with what that took.
         regions: What was shown, in the order it was read, a view of the whole page included. Their tokens add up to
             `visual_tokens`, but for LLaVA-NeXT's row ends between tokens that were not encoded anew.
     """

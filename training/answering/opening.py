@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from training.answering.scoring import StageOne
 from training.answering.vanilla import VanillaAnswerer
 from training.backbones.vlm import VlmBackbone
 from training.checkpoint import CONFIG_FILE, Run, load_run
+from training.devices import find_device
 from training.refinement import Refinement
 from training.vlm import VisionLanguageModel, find_model, open_model
 
@@ -82,26 +83,32 @@ def answering_model(
         options: Of `open_model`; None as if not given.
 
     Raises:
-        UsageError: There is no model that could answer.
+        UsageError: There is no model that could answer, or no such device.
         TrainingError: The model cannot be opened.
     """
     if isinstance(model, VisionLanguageModel):
         if not model.language:
             raise UsageError("the model was opened without its language model, which answers need")
         return model
+    given = {name: value for name, value in options.items() if value is not None}
+    if "device" in given:
+        given["device"] = str(find_device(given["device"]))
     own = run.backbone.model.source if run is not None and isinstance(run.backbone, VlmBackbone) else None
     if model is None and own is None:
         what = "no run is given" if run is None else f"the run's backbone {run.backbone.name} writes no text"
         raise UsageError(f"there is no model to answer with: {what}", remedy="name a vision-language model (--model)")
-    if run is not None and own is not None and (model is None or find_model(model).fingerprint == own.fingerprint):
+    if run is not None and own is not None and (model is None or _fingerprint(model, given) == own.fingerprint):
         # Device, precision and revision are the run's. How it looks at a page is not: a run may select on fewer pixels
         # or on LLaVA-NeXT's base view, and the model that answers still sees pages as it was made to.
-        kept = run.config.backbone.options.items()
-        given = {name: value for name, value in options.items() if value is not None}
-        options = {name: value for name, value in kept if name not in ("model", "view", "max_pixels")} | given
-        model = model or run.config.backbone.options["model"]
+        kept = run.config.backbone.options
+        given = {name: kept[name] for name in kept.keys() - {"model", "view", "max_pixels"}} | given
+        model = model or kept["model"]
     assert model is not None
-    return open_model(model, **options, language=True)
+    return open_model(model, **given, language=True)
+
+
+def _fingerprint(model: str | Path, options: Mapping[str, Any]) -> str:
+    return find_model(model, options.get("revision")).fingerprint
 
 
 def load_run_for(folder: Path, model: str | None = None, device: str | None = None) -> Run:
@@ -114,11 +121,12 @@ def load_run_for(folder: Path, model: str | None = None, device: str | None = No
 
     Raises:
         TrainingError: The run cannot be loaded, or there is no such model.
+        UsageError: There is no such device.
     """
     recorded = _recorded_fingerprint(folder)
     options: dict[str, Any] = {}
     if recorded is not None and device is not None:
-        options["device"] = device
+        options["device"] = str(find_device(device))
     if recorded is not None and model is not None and find_model(model).fingerprint == recorded:
         options["model"] = model
     return load_run(folder, options)

@@ -9,6 +9,7 @@ import click
 
 from pinpoint_data.console import emit, json_option
 from pinpoint_data.errors import UsageError
+from training.commands.opening import refuse_given
 
 if TYPE_CHECKING:
     from training.answering import Answer
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from training.vlm import VisionLanguageModel
 
 _SHARE = click.FloatRange(min=0, max=1, min_open=True)
+_OF_SELECTION = (
+    *("coverage", "budget", "refine", "regions", "global_view", "global_tokens", "positions", "zoom"),
+    *("max_tokens_region", "max_waste", "words", "engine"),
+)
 
 
 @click.command()
@@ -64,6 +69,13 @@ _SHARE = click.FloatRange(min=0, max=1, min_open=True)
     "--zoom", type=float, default=1.0, show_default=True, help="How much finer than the page, along each side."
 )
 @click.option("--max-tokens-region", type=click.IntRange(min=1), help="The most tokens of one crop.")
+@click.option(
+    "--max-waste",
+    type=click.FloatRange(min=0, max=1, max_open=True),
+    default=0.15,
+    show_default=True,
+    help="Share of a crop that may lie outside the selection: more for fewer crops.",
+)
 @click.option("--vanilla", is_flag=True, help="Answer from all tokens too; without RUN, from all tokens alone.")
 @click.option("--max-new-tokens", type=click.IntRange(min=1), default=32, show_default=True)
 @click.option(
@@ -115,6 +127,8 @@ def answer(
       pinpoint answer page.png "What was the total in 2019?" --model models/llava --vanilla
     """
     run, file, question = _arguments(given, vanilla)
+    if run is None:
+        refuse_given(click.get_current_context(), _OF_SELECTION, "without a RUN that selects")
     if budget is not None and coverage is not None:
         raise UsageError("give --budget or --coverage, not both")
     from training.answering import answering_model, load_run_for
@@ -128,6 +142,8 @@ def answer(
     reads_words = loaded is not None and loaded.backbone.reads_words
     if words is not None and not reads_words:
         raise UsageError("nothing here reads words; leave out --words", file=words)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)  # one that cannot be made is refused before the work, not after it
     pages = read_pages(file, numbers, words=words, engine=engine, dpi=dpi, with_words=reads_words)
     answers, selection = _ask(loaded, opened, question, pages, settings, max_new_tokens, vanilla)
     _warn_of_length(opened, answers)
@@ -209,7 +225,6 @@ def _warn_of_length(model: VisionLanguageModel, answers: dict[str, Answer]) -> N
 def _write(payload: dict[str, Any], selection: Selection | None, out: Path) -> list[Path]:
     from pinpoint_data.atomic import write_json
 
-    out.mkdir(parents=True, exist_ok=True)
     # Pictures of an earlier question over other pages would be taken for this one's.
     for earlier in (out / "selection.png", *out.glob("selection-p*.png")):
         earlier.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ import click
 
 from pinpoint_data.console import emit, json_option
 from pinpoint_data.errors import UsageError
-from training.commands.opening import device_option, model_option
+from training.commands.opening import device_option, model_option, refuse_given
 
 if TYPE_CHECKING:
     from pinpoint_data.errors import Outcome
@@ -125,7 +125,10 @@ def evaluate(
       pinpoint evaluate --baselines-only --dataset dataset --workspace ws --out baselines
       pinpoint evaluate runs/llava --dataset dataset --workspace ws --answers --coverages 0.6,0.25 --limit 500
     """
-    _refuse_options(ctx, _OF_REGIONS if answers else _OF_ANSWERS, answers)
+    if answers:
+        refuse_given(ctx, _OF_REGIONS, "with --answers")
+    else:
+        refuse_given(ctx, _OF_ANSWERS, "without --answers")
     data = {"dataset": dataset, "workspace": workspace}
     common = data | {"split": split, "sources": sources or None, "resamples": resamples, "seed": seed}
     work = _answers if answers else _regions
@@ -139,14 +142,6 @@ def evaluate(
         text += "\n" + outcome.text()
     emit(summary | {"refusals": refused, "out": str(folder) if folder is not None else None}, text, as_json=as_json)
     ctx.exit(outcome.exit_code)
-
-
-def _refuse_options(ctx: click.Context, names: tuple[str, ...], answers: bool) -> None:
-    """Refuse options that were given and would have no effect."""
-    for parameter in ctx.command.params:
-        given = parameter.name and ctx.get_parameter_source(parameter.name) is not click.core.ParameterSource.DEFAULT
-        if given and parameter.name in names:
-            raise UsageError(f"{parameter.opts[0]} has no meaning {'with' if answers else 'without'} --answers")
 
 
 def _regions(

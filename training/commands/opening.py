@@ -40,6 +40,6 @@ def refuse_given(ctx: click.Context, names: Collection[str], where: str) -> None
         UsageError: One of them was given.
     """
     for parameter in ctx.command.params:
-        if parameter.name in names:
-            if ctx.get_parameter_source(parameter.name) is not click.core.ParameterSource.DEFAULT:
-                raise UsageError(f"{'/'.join((*parameter.opts, *parameter.secondary_opts))} has no meaning {where}")
+        given = parameter.name and ctx.get_parameter_source(parameter.name) is not click.core.ParameterSource.DEFAULT
+        if given and parameter.name in names:
+            raise UsageError(f"{'/'.join((*parameter.opts, *parameter.secondary_opts))} has no meaning {where}")

@@ -86,11 +86,13 @@ class TestAnswer:
 
     def test_variants_change_what_is_read(self, run, page):
         counts = {}
+        regions = {}
         for options in ((), ("--no-refine",), ("--regions", "windows"), ("--global-view",), ("--zoom", "2"),
-                        ("--max-tokens-region", "3"), ("--budget", "0.2")):  # fmt: skip
+                        ("--max-tokens-region", "3"), ("--max-waste", "0.9"), ("--budget", "0.2")):  # fmt: skip
             done = call(run, page, QUESTION, "--max-new-tokens", "1", "--json", *options, catch_exceptions=False)
             (found,) = json.loads(done.stdout)["answers"].values()
-            counts[options] = found["visual_tokens"]
+            counts[options], regions[options] = found["visual_tokens"], len(found["regions"])
+        assert regions["--max-waste", "0.9"] < regions[()]
         assert counts["--zoom", "2"] > 2 * counts[()]
         assert counts["--max-tokens-region", "3"] < counts[()] < counts[("--global-view",)]
         assert counts["--budget", "0.2"] <= 0.2 * 96
@@ -144,13 +146,24 @@ class TestRefusals:
             (("RUN", "PAGE", QUESTION, "--no-refine", "--positions", "packed"), "packed needs refinement"),
             (("RUN", "PAGE", QUESTION, "--zoom", "99"), "zoom must be from 0.1 to 10"),
             (("RUN", "PAGE", QUESTION, "--words", "PAGE"), "nothing here reads words"),
+            (("RUN", "PAGE", QUESTION, "--no-refine", "--zoom", "2"), "they need refinement"),
+            (("RUN", "PAGE", QUESTION, "--device", "cuda:99"), "device 'cuda:99' is not there"),
+            (("RUN", "PAGE", QUESTION, "--device", "gpu"), "no device 'gpu'"),
             (("PAGE", QUESTION, "--vanilla"), "no model to answer with: no run is given"),
+            (("PAGE", QUESTION, "--vanilla", "--coverage", "0.3"), "--coverage has no meaning without a RUN"),
+            (("PAGE", QUESTION, "--vanilla", "--no-refine"), "--refine/--no-refine has no meaning without a RUN"),
         ],
     )
     def test_misuse(self, run, page, arguments, message):
         done = call(*({"RUN": run, "PAGE": page}.get(argument, argument) for argument in arguments))
         assert isinstance(done.exception, UsageError)
         assert message in str(done.exception)
+
+    def test_a_folder_that_cannot_be_made_is_refused_before_the_work(self, run, page, monkeypatch):
+        from training.vlm import VisionLanguageModel
+
+        monkeypatch.setattr(VisionLanguageModel, "encode", lambda *_: pytest.fail("a page was encoded"))
+        assert isinstance(call(run, page, QUESTION, "--out", page / "out").exception, NotADirectoryError)
 
     def test_no_such_page_file(self, run, tmp_path):
         assert isinstance(call(run, tmp_path / "none.png", QUESTION).exception, PageError)

@@ -310,6 +310,8 @@ class TestMisuse:
             ({"positions": "packed", "refine": False}, "packed needs refinement"),
             ({"zoom": 0.0}, "zoom must be from"),
             ({"max_tokens_region": 0}, "max_tokens_region must be at least 1"),
+            ({"max_tokens_region": 9, "refine": False}, "they need refinement"),
+            ({"regions": "windows", "refine": False}, "they need refinement"),
             ({"max_waste": 1.0}, "max_waste must be in"),
         ],
     )
@@ -328,6 +330,14 @@ class TestMisuse:
             with pytest.raises(TrainingError) as error:
                 answerer.answer(QUESTION, PAGES, "infovqa/7")
             assert str(error.value).startswith("infovqa/7: the GPU's memory is full (give fewer pages")
+
+    def test_a_model_is_compared_with_the_run_s_at_the_revision_asked_for(self, run_of, monkeypatch):
+        asked = []
+        own = run_of("qwen2-vl").backbone.model.source
+        monkeypatch.setattr("training.answering.opening.find_model", lambda *named: asked.append(named) or own)
+        model = answering_model(run_of("qwen2-vl"), own.path, revision="v1")
+        assert asked == [(own.path, "v1")]
+        assert model.dtype == torch.float32  # as the run has it
 
     def test_the_run_s_own_model_answers_where_none_is_named(self, run_of, tmp_path):
         run = run_of("qwen2-vl")
