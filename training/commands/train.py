@@ -18,7 +18,6 @@ from pinpoint_data.errors import UsageError
 from training.commands.opening import model_option, model_setting
 
 if TYPE_CHECKING:
-    from training.distributed import World
     from training.fit import Trainer
 
 _SMOOTH = 0.9
@@ -82,11 +81,17 @@ def train(
     """
     if resume and (config or settings or sources):
         raise UsageError("--resume keeps the run's own settings and sources; leave out --config, --set and --source")
+    from training.config import load_config
     from training.distributed import open_world
+    from training.start import new_run, resume_run
 
+    features = None if cache == "none" else Path(cache)
     with open_world() as world, _alone(run) if world.is_main else nullcontext():
-        features = None if cache == "none" else Path(cache)
-        trainer = _trainer(run, dataset, workspace, config, settings, sources, features, resume, model, world)
+        if resume:
+            trainer = resume_run(run, dataset, workspace, features=features, model=model, world=world)
+        else:
+            chosen = load_config(config, [*settings, *model_setting(model)])
+            trainer = new_run(run, dataset, workspace, chosen, sources or None, features=features, world=world)
         if world.is_main:
             click.echo(_opening(trainer), err=True)
         started = time.monotonic()
@@ -128,27 +133,6 @@ def _alone(run: Path) -> Iterator[None]:
     finally:
         guard.release()
         beside.unlink(missing_ok=True)
-
-
-def _trainer(
-    run: Path,
-    dataset: Path,
-    workspace: Path,
-    config: str | None,
-    settings: tuple[str, ...],
-    sources: tuple[str, ...],
-    features: Path | None,
-    resume: bool,
-    model: str | None,
-    world: World,
-) -> Trainer:
-    from training.config import load_config
-    from training.start import new_run, resume_run
-
-    if resume:
-        return resume_run(run, dataset, workspace, features=features, model=model, world=world)
-    chosen = load_config(config, [*settings, *model_setting(model)])
-    return new_run(run, dataset, workspace, chosen, sources or None, features=features, world=world)
 
 
 def _fit(trainer: Trainer) -> int | None:
