@@ -14,7 +14,7 @@ from loaders.publishing import publish
 from pinpoint_data.errors import UsageError
 from pinpoint_data.workspace import Workspace
 from tests.loaders.build import page, picture, question, regions, write
-from tests.training.toy import PIXELS, toy_problem
+from tests.training.toy import PIXELS, ToyBackbone, toy_problem
 from training.ablation import BASE, load_variants, run_ablation
 from training.commands.ablate import ablate
 from training.config import load_config
@@ -98,7 +98,22 @@ def invoke(made, tmp_path):
     return run
 
 
+class Modelled(ToyBackbone):
+    """A backbone with a model somewhere, which does not change its tokens."""
+
+    def __init__(self, model):
+        self.model = model
+
+
 class TestAblation:
+    def test_a_run_whose_model_was_named_by_a_relative_path_is_known_again(self, invoke, tmp_path, monkeypatch):
+        (tmp_path / "models" / "mine").mkdir(parents=True)
+        monkeypatch.chdir(tmp_path)
+        name = "backbone.name=tests.training.test_ablation:Modelled"
+        command = ["--only", "base", "--set", name, "--set", "backbone.options.model=models/mine", "--json"]
+        reused = [json.loads(invoke(*command).stdout)["variants"]["base"]["reused"] for _ in range(2)]
+        assert reused == [0, 1]
+
     def test_trains_compares_and_reuses(self, invoke, tmp_path):
         done = invoke()
         out = tmp_path / "out"
