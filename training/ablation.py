@@ -31,6 +31,7 @@ from training.opening import open_run
 from training.start import new_run, resume_run
 
 BASE = "base"
+TABLE_FILES = ("ablation.json", "ablation.md")
 BUDGETS = (0.10, 0.25, 0.40, 0.60, 0.80)
 COVERAGES = (0.80, 0.60, 0.40, 0.25, 0.10)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -98,7 +99,7 @@ class Ablation:
 
     Attributes:
         runs: Those that were trained and scored, in order.
-        outcome: Those that failed.
+        outcome: Those that failed, by the name of their folder.
         stopped_by: Number of the signal that ended it early, or None.
     """
 
@@ -140,6 +141,8 @@ def _check_name(name: str, path: Path) -> None:
     if not _NAME.fullmatch(name) or name.endswith("."):
         wanted = "letters, digits, '-', '_' and '.', at most 64, the first a letter or digit"
         raise UsageError(f"{name!r} is no name of a folder; expected {wanted}", file=path)
+    if name.lower() in TABLE_FILES:
+        raise UsageError(f"{name!r} is the name of a file that is written beside the runs", file=path)
     if _SEED.fullmatch(name):
         raise UsageError(f"{name!r} ends like the folder of a further seed; choose another name", file=path)
 
@@ -183,7 +186,7 @@ def run_ablation(
             ablation.runs.append(_score(name, seed, folder, reused, places))
         except (PinpointError, torch.OutOfMemoryError) as error:
             known = error if isinstance(error, PinpointError) else TrainingError("the GPU's memory is full")
-            ablation.outcome.refuse(Problem.of(known, code="failed-variant", file=folder, record=f"variant {name}"))
+            ablation.outcome.refuse(Problem("failed-variant", str(folder), folder.name, str(known)))
             say(f"{folder.name}: failed: {known}")
     return ablation
 

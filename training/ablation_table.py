@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from pinpoint_data import __version__
-from pinpoint_data.errors import one_line
 from training.ablation import BASE, BUDGETS, COVERAGES, Ablation, VariantRun
-from training.evaluation_intervals import RESAMPLES, FloatArray, differences, intervals
-from training.evaluation_tables import ScoreTable, markdown_report, score_rows, terminal
+from training.evaluation_intervals import RESAMPLES, FloatArray, bootstrap_facts, differences, intervals
+from training.evaluation_report import interval_lines
+from training.evaluation_tables import ScoreTable, markdown_report, score_rows, score_table, terminal
 from training.question_scores import share_name
 
 ABLATION_VERSION = 1
@@ -58,12 +58,12 @@ def summarise_ablation(ablation: Ablation, *, resamples: int = RESAMPLES, seed: 
         "version": ABLATION_VERSION,
         "program": f"pinpoint-data {__version__}",
         "questions": {"scored": len(questions), "documents": len(set(docs.tolist()))},
-        "bootstrap": {"unit": "document", "resamples": resamples, "seed": seed, "level": 0.95},
+        "bootstrap": bootstrap_facts(resamples, seed),
         "budgets": list(BUDGETS),
         "coverages": list(COVERAGES),
         "order": list(variants),
         "variants": variants,
-        "failed": [{"variant": problem.record, "why": str(problem)} for problem in ablation.outcome.problems],
+        "failed": [{"run": problem.record, "why": problem.message} for problem in ablation.outcome.problems],
     }
 
 
@@ -124,22 +124,22 @@ def _head(summary: Summary) -> list[str]:
     questions = summary["questions"]
     lines = [f"{questions['scored']:,} held-out questions of {questions['documents']:,} documents, the same for all"]
     lines.append("the kept epoch of each run was chosen on these questions, so all scores are a little hopeful")
-    lines.append(f"mean [95 % interval over {summary['bootstrap']['resamples']:,} resamples of documents]")
+    lines += interval_lines(summary)
     seeds = {found["seeds"] for found in summary["variants"].values()}
     if seeds - {1}:
         lines.append(f"scores are means over {' or '.join(map(str, sorted(seeds)))} seeds")
-    lines += [f"FAILED: {failed['why']}" for failed in summary["failed"]]
-    return [one_line(line) for line in lines]
+    return lines + [f"FAILED: {failed['run']}: {failed['why']}" for failed in summary["failed"]]
 
 
 def _tables(summary: Summary) -> Iterator[ScoreTable]:
     variants = summary["variants"]
+    if not variants:
+        return
     scores = {name: found["scores"] for name, found in variants.items()}
     recall = [f"evidence_recall@{share_name(budget)}" for budget in (0.10, 0.25, 0.60)]
-    at = [name.partition("@")[2] for name in recall]
-    yield _table("Evidence recall at an exact budget of tokens", scores, recall, [f"@{share}" for share in at])
+    yield _table("Evidence recall at an exact budget of tokens", scores, recall)
     regions = [f"region_accuracy@{share_name(r)}" for r in summary["coverages"]]
-    yield _table("Region accuracy at coverage r (whole windows)", scores, regions, [_at(name) for name in regions])
+    yield _table("Region accuracy at coverage r (whole windows)", scores, regions)
     yield ScoreTable(
         "Top-1 accuracy, full-coverage budget (less is better), size and seconds",
         ("variant", "top-1", "full budget", "parameters", "seconds"),
@@ -154,19 +154,17 @@ def _tables(summary: Summary) -> Iterator[ScoreTable]:
     if gaps:
         names = [*recall[:2], "region_accuracy@0.60", "full_coverage_budget"]
         titles = ["recall @0.10", "recall @0.25", "region r @0.60", "full budget"]
-        yield _table(f"Minus {BASE}, paired", gaps, names, titles)
+        yield score_table(f"Minus {BASE}, paired", "variant", gaps, names, titles)
 
 
 def _more_tables(summary: Summary) -> Iterator[ScoreTable]:
+    if not summary["variants"]:
+        return
     scores = {name: found["scores"] for name, found in summary["variants"].items()}
     for title, family in (("Evidence recall", "evidence_recall"), ("All boxes hit", "all_hit")):
         names = [f"{family}@{share_name(budget)}" for budget in summary["budgets"]]
-        yield _table(f"{title} at an exact budget of tokens, all budgets", scores, names, [_at(name) for name in names])
+        yield _table(f"{title} at an exact budget of tokens, all budgets", scores, names)
 
 
-def _at(name: str) -> str:
-    return "@" + name.partition("@")[2]
-
-
-def _table(title: str, scores: Mapping[str, Any], names: Sequence[str], titles: Sequence[str]) -> ScoreTable:
-    return ScoreTable(title, ("variant", *titles), score_rows(scores, names))
+def _table(title: str, scores: Mapping[str, Any], names: Sequence[str]) -> ScoreTable:
+    return score_table(title, "variant", scores, names, ["@" + name.partition("@")[2] for name in names])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from loaders.samples import Sample
 from pinpoint_data.bootstrap import bootstrap_means
+from pinpoint_data.errors import Outcome
 
 RESAMPLES = 1000
 
@@ -65,3 +68,20 @@ def intervals(
             for name, interval in zip(names, bootstrap_means(values, docs[own], resamples, seed), strict=True):
                 found[name] = {**interval._asdict(), "n": int(own.sum())}
     return {name: found[name] for name in columns if name in found}
+
+
+def bootstrap_facts(resamples: int, seed: int) -> dict[str, Any]:
+    """How the intervals of a summary were made."""
+    return {"unit": "document", "resamples": resamples, "seed": seed, "level": 0.95}
+
+
+def question_counts(samples: Sequence[Sample], left_out: Counter[str], outcome: Outcome) -> dict[str, Any]:
+    """How many questions a summary is about, and how many were not scored and why."""
+    return {
+        "scored": len(samples),
+        "documents": len({sample.doc_id for sample in samples}),
+        "pages_per_question": float(np.mean([len(sample.pages) for sample in samples])) if samples else 0.0,
+        "by_source": dict(sorted(Counter(sample.source for sample in samples).items())),
+        "left_out": dict(sorted(left_out.items())),
+        "refused": dict(sorted(outcome.refused.items())),
+    }

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pinpoint_data.errors import one_line
 from pinpoint_data.schema import ROLES
-from training.evaluation_tables import ScoreTable, markdown_report, score_rows, short_score, terminal
+from training.evaluation_tables import ScoreTable, markdown_report, score_table, short_score, terminal
 from training.question_scores import share_name
 
 Summary = Mapping[str, Any]
@@ -26,7 +25,7 @@ def markdown(summary: Summary) -> str:
 
 def head_lines(summary: Summary) -> list[str]:
     """What was scored, what was left out, what to be careful about."""
-    counts, clipping = summary["questions"], summary["clipping"]
+    clipping = summary["clipping"]
     scored, *left_out = counts_lines(summary)
     lines = [scored]
     if summary.get("grid"):
@@ -36,12 +35,8 @@ def head_lines(summary: Summary) -> list[str]:
     lines += left_out
     lost = f"{clipping['mean_share_lost']:.2%} on average, in {clipping['questions']:,} questions"
     lines.append(f"evidence outside the grid: {lost}")
-    boot = f"mean [95 % interval over {summary['bootstrap']['resamples']:,} resamples of documents]"
-    lines.append(f"{boot}; ties between windows are broken at random")
-    if counts["documents"] < FEW_DOCUMENTS:
-        lines.append(f"few documents ({counts['documents']}): the intervals are rough")
-    lines += [f"WARNING: {warning}" for warning in summary.get("warnings", ())]
-    return [one_line(line) for line in lines]
+    lines += [*interval_lines(summary), "ties between windows are broken at random"]
+    return lines + warning_lines(summary)
 
 
 def counts_lines(summary: Summary) -> list[str]:
@@ -54,6 +49,20 @@ def counts_lines(summary: Summary) -> list[str]:
     if left or refused:
         lines.append("left out: " + "; ".join([*left, *refused]))
     return lines
+
+
+def interval_lines(summary: Summary) -> list[str]:
+    """What the brackets mean, and whether to trust them."""
+    documents = summary["questions"]["documents"]
+    lines = [f"mean [95 % interval over {summary['bootstrap']['resamples']:,} resamples of documents]"]
+    if documents < FEW_DOCUMENTS:
+        lines.append(f"few documents ({documents}): the intervals are rough")
+    return lines
+
+
+def warning_lines(summary: Summary) -> list[str]:
+    """What a reader of the figures must know."""
+    return [f"WARNING: {warning}" for warning in summary.get("warnings", ())]
 
 
 def _main_tables(summary: Summary) -> Iterator[ScoreTable]:
@@ -106,4 +115,4 @@ def _more_tables(summary: Summary) -> Iterator[ScoreTable]:
 
 
 def _table(title: str, scorers: Mapping[str, Any], names: Sequence[str], titles: Sequence[str]) -> ScoreTable:
-    return ScoreTable(title, ("scorer", *titles), score_rows(scorers, names))
+    return score_table(title, "scorer", scorers, names, titles)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import numpy as np
 
 from training.evaluation import Evaluation
-from training.evaluation_intervals import RESAMPLES, Columns, differences, intervals, question_groups
+from training.evaluation_intervals import (
+    RESAMPLES,
+    Columns,
+    bootstrap_facts,
+    differences,
+    intervals,
+    question_counts,
+    question_groups,
+)
 
 EVALUATION_VERSION = 1
 
@@ -46,9 +53,9 @@ def summarise(
         "version": EVALUATION_VERSION,
         "budgets": list(evaluation.budgets),
         "coverages": list(evaluation.coverages),
-        "questions": _counts(evaluation),
+        "questions": question_counts(evaluation.samples, evaluation.left_out, evaluation.outcome),
         "clipping": _clipping(evaluation),
-        "bootstrap": {"unit": "document", "resamples": resamples, "seed": seed, "level": 0.95},
+        "bootstrap": bootstrap_facts(resamples, seed),
         "scorers": list(columns),
         "reference": reference if others else None,
         "scores": scores,
@@ -65,18 +72,6 @@ def _over_their_questions(evaluation: Evaluation) -> dict[str, Columns]:
             for name, column in found.items()
         }
         for scorer, found in evaluation.scores.items()
-    }
-
-
-def _counts(evaluation: Evaluation) -> dict[str, Any]:
-    samples = evaluation.samples
-    return {
-        "scored": len(samples),
-        "documents": len({sample.doc_id for sample in samples}),
-        "pages_per_question": float(np.mean([len(sample.pages) for sample in samples])) if samples else 0.0,
-        "by_source": dict(sorted(Counter(sample.source for sample in samples).items())),
-        "left_out": dict(sorted(evaluation.left_out.items())),
-        "refused": dict(sorted(evaluation.outcome.refused.items())),
     }
 
 

@@ -11,7 +11,7 @@ import torch
 from click.testing import CliRunner
 
 from loaders.publishing import publish
-from pinpoint_data.errors import UsageError
+from pinpoint_data.errors import TrainingError, UsageError
 from pinpoint_data.workspace import Workspace
 from tests.loaders.build import page, picture, question, regions, write
 from tests.training.toy import PIXELS, ToyBackbone, toy_problem
@@ -157,13 +157,21 @@ class TestAblation:
 
     def test_one_that_fails_is_listed_and_the_others_go_on(self, invoke, tmp_path):
         failing = VARIANTS.replace("wider = [", 'broken = ["fit.learning_rate=1e30", "fit.clip_norm=1e30"]\nwider = [')
-        done = invoke("--json", variants=failing, expect=1)
+        done = invoke("--json", "--seeds", "2", "--set", "fit.epochs=1", variants=failing, expect=1)
         printed = json.loads(done.stdout)
         assert set(printed["variants"]) == {"base", "without-intra", "wider"}
-        (failed,) = printed["failed"]
-        assert failed["variant"] == "variant broken"
+        assert [failed["run"] for failed in printed["failed"]] == ["broken", "broken-seed1"]
         assert "broken: failed" in done.stderr
         assert "FAILED" in (tmp_path / "out" / "ablation.md").read_text()
+
+    def test_what_failed_and_where_are_both_named(self, invoke, monkeypatch):
+        def refuse(*_, **__):
+            raise TrainingError("is no picture", file="scan.png", record="page toy/7", remedy="scan it again")
+
+        monkeypatch.setattr("training.ablation.new_run", refuse)
+        done = invoke("--only", "base", expect=1)
+        assert "FAILED: base: scan.png: page toy/7: is no picture (scan it again)" in done.stdout
+        assert "Evidence recall" not in done.stdout  # no table of nothing
 
     def test_a_folder_with_another_run_is_not_taken_for_the_variant(self, invoke):
         invoke("--only", "base")
@@ -229,6 +237,7 @@ class TestVariants:
             ('[variants]\n".hidden" = []', "is no name of a folder"),
             ('[variants]\n"dot." = []', "is no name of a folder"),
             ('[variants]\n"" = []', "is no name of a folder"),
+            ('[variants]\n"Ablation.json" = []', "is the name of a file that is written beside the runs"),
             ("[variants]\nbase-seed3 = []", "ends like the folder of a further seed"),
             ("[variants]\nbase = []\nBase = []", "two variants have names"),
             ('[variants]\nbase = "a=1"', "variant base: must be a list"),

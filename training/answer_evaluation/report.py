@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pinpoint_data.errors import one_line
-from training.evaluation_report import FEW_DOCUMENTS, counts_lines
+from training.evaluation_report import counts_lines, interval_lines, warning_lines
 from training.evaluation_tables import ScoreTable, markdown_report, short_score, terminal
 
 Summary = Mapping[str, Any]
+_ENDS = ("median", "p90")
 
 
 def answers_terminal(summary: Summary) -> str:
@@ -25,14 +25,11 @@ def answers_markdown(summary: Summary) -> str:
 def _head(summary: Summary) -> list[str]:
     lines = counts_lines(summary)
     lines.append("ANLS: similarity to the closest accepted answer, 0 below 0.5; accuracy: GQA's exact match")
-    boot = f"mean [95 % interval over {summary['bootstrap']['resamples']:,} resamples of documents]"
-    lines.append(boot)
-    if summary["questions"]["documents"] < FEW_DOCUMENTS:
-        lines.append(f"few documents ({summary['questions']['documents']}): the intervals are rough")
+    lines.append("share: of the unchanged model's sum over the same questions, with as many new tokens")
+    lines += interval_lines(summary)
     if reused := summary["answers"]["reused"]:
         lines.append(f"{reused:,} answers were given in an earlier run")
-    lines += [f"WARNING: {warning}" for warning in summary.get("warnings", ())]
-    return [one_line(line) for line in lines]
+    return lines + warning_lines(summary)
 
 
 def _main_tables(summary: Summary) -> Iterator[ScoreTable]:
@@ -42,7 +39,7 @@ def _main_tables(summary: Summary) -> Iterator[ScoreTable]:
             continue
         rows = tuple(_answer_row(name, found, costs[group][name]) for name, found in scores[group].items())
         of = "" if group == "all" else f", {group} ({summary['questions']['by_source'][group]:,})"
-        title = f"Answers{of}; visual tokens and operations, and their share of the unchanged model's"
+        title = f"Answers{of}: scores, means of visual tokens and operations, and their shares"
         columns = ("answerer", "ANLS", "accuracy", "tokens", "share", "TFLOPs", "share")
         yield ScoreTable(title, columns, rows)
     for group, others in summary["differences"].items():
@@ -86,9 +83,6 @@ def _answer_row(name: str, scores: Mapping[str, Any], cost: Mapping[str, Any]) -
 def _seconds_row(name: str, cost: Mapping[str, Any]) -> tuple[str, ...]:
     figures = [f"{cost['seconds'][step][at]:.3f}" for step in ("prefill", "first_token", "total") for at in _ENDS]
     return name, *figures, _percent(cost["stage_one_share"])
-
-
-_ENDS = ("median", "p90")
 
 
 def _percent(share: float | None) -> str:

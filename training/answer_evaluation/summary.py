@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,15 @@ import numpy.typing as npt
 
 from training.answer_evaluation.collect import AnswerEvaluation, answer_scores
 from training.answering.base import Answer
-from training.evaluation_intervals import RESAMPLES, columns_of, differences, intervals, question_groups
+from training.evaluation_intervals import (
+    RESAMPLES,
+    bootstrap_facts,
+    columns_of,
+    differences,
+    intervals,
+    question_counts,
+    question_groups,
+)
 
 SUMMARY_VERSION = 1
 REFERENCE = "vanilla"
@@ -54,9 +61,9 @@ def summarise_answers(evaluation: AnswerEvaluation, *, resamples: int = RESAMPLE
     return {
         "schema": "pinpoint-answers-evaluation",
         "version": SUMMARY_VERSION,
-        "questions": _counts(evaluation),
+        "questions": question_counts(evaluation.samples, evaluation.left_out, evaluation.outcome),
         "answers": {"reused": evaluation.reused, "devices": dict(sorted(evaluation.devices.items()))},
-        "bootstrap": {"unit": "document", "resamples": resamples, "seed": seed, "level": 0.95},
+        "bootstrap": bootstrap_facts(resamples, seed),
         "answerers": list(columns),
         "reference": REFERENCE if others else None,
         "scores": scores,
@@ -104,15 +111,3 @@ def _spread(seconds: npt.NDArray[np.float64]) -> dict[str, float]:
 
 def _ratio(part: float, whole: float) -> float | None:
     return part / whole if whole else None
-
-
-def _counts(evaluation: AnswerEvaluation) -> dict[str, Any]:
-    samples = evaluation.samples
-    return {
-        "scored": len(samples),
-        "documents": len({sample.doc_id for sample in samples}),
-        "pages_per_question": float(np.mean([len(sample.pages) for sample in samples])) if samples else 0.0,
-        "by_source": dict(sorted(Counter(sample.source for sample in samples).items())),
-        "left_out": dict(sorted(evaluation.left_out.items())),
-        "refused": dict(sorted(evaluation.outcome.refused.items())),
-    }

@@ -25,7 +25,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="TOML file of variants; the paper's ablations by default.",
 )
-@click.option("--only", multiple=True, metavar="NAME", help="Only this variant; may be repeated.")
+@click.option("--only", multiple=True, metavar="NAME", help="Only this variant, also in the table; may be repeated.")
 @click.option("--seeds", type=click.IntRange(1, 100), default=1, show_default=True, help="Trainings of each variant.")
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one setting of the recipe; may be repeated."
@@ -61,7 +61,7 @@ def ablate(
       pinpoint ablate ablations/first --dataset dataset --workspace ws
       pinpoint ablate ablations/qwen --config qwen2-vl --cache features --seeds 3 --dataset dataset --workspace ws
     """
-    from training.ablation import Places, load_variants, run_ablation
+    from training.ablation import TABLE_FILES, Places, load_variants, run_ablation
 
     wanted = load_variants(variants, only)
     places = Places(out, dataset, workspace, cache, sources or None)
@@ -80,8 +80,9 @@ def ablate(
     from training.ablation_table import ablation_markdown, ablation_terminal, summarise_ablation
 
     summary = summarise_ablation(found, resamples=resamples)
-    write_text(out / "ablation.md", ablation_markdown(summary))
-    write_json(out / "ablation.json", summary)
+    as_data, as_page = TABLE_FILES
+    write_text(out / as_page, ablation_markdown(summary))
+    write_json(out / as_data, summary)
     emit(summary, f"{ablation_terminal(summary)}\n\nwritten to {out}", as_json=as_json)
     ctx.exit(found.outcome.exit_code)
 
