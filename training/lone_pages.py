@@ -53,10 +53,12 @@ def read_pages(
 
     Raises:
         PageError: The file, or its OCR file, is missing or broken.
-        UsageError: No such page, or there is no way to get a page's words; the message says what to do.
+        UsageError: No such page, a name that no page may have, or no way to get a page's words; the message says what
+            to do.
     """
-    root = file.resolve().parent
-    found = _probe(root, file, dpi)
+    target = _target(file)
+    root = target.parent
+    found = _probe(target, dpi)
     unknown = sorted(set(numbers) - set(range(1, len(found) + 1)))
     if unknown:
         raise UsageError(f"has no page {unknown[0]}; it has {len(found)}", file=file)
@@ -77,13 +79,23 @@ def read_pages(
     return pages
 
 
-def _probe(root: Path, file: Path, dpi: float) -> Sequence[PageFile | PageError]:
+def _target(file: Path) -> Path:
+    """The file behind links, under a name that pages of a workspace may have too."""
+    target = file.resolve()
+    if any(character in target.name for character in "\\:"):
+        raise UsageError(
+            "cannot be read under this name: it has a colon or a backslash", file=target, remedy="rename it"
+        )
+    return target
+
+
+def _probe(file: Path, dpi: float) -> Sequence[PageFile | PageError]:
     try:
         with file.open("rb") as handle:
             head = handle.read(1024)
     except OSError as error:
         raise PageError("missing-image", error.strerror or str(error), file=file) from error
-    return probe_pdf(root, file.name, dpi) if _PDF_MARK in head else [probe_image(root, file.name)]
+    return probe_pdf(file.parent, file.name, dpi) if _PDF_MARK in head else [probe_image(file.parent, file.name)]
 
 
 def _row(page: PageFile, page_id: str) -> dict[str, Any]:
@@ -106,7 +118,8 @@ def _page(root: Path, number: int, row: dict[str, Any], words: PageWords) -> Lon
 
 
 def _given_words(words: Path, row: dict[str, Any]) -> PageWords:
-    return words_of_page(words.resolve().parent, row | {"ocr_path": words.name}, "ocr-file")
+    target = _target(words)
+    return words_of_page(target.parent, row | {"ocr_path": target.name}, "ocr-file")
 
 
 def _engine(engine: Engine) -> WordEngine | None:

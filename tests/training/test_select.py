@@ -420,6 +420,22 @@ class TestReadPages:
         (page / "doc.pdf").rename(page / "doc.png")
         assert len(read_pages(page / "doc.png", words=page / "page.json")) == 1
 
+    def test_links_are_followed(self, page, tmp_path_factory):
+        links = tmp_path_factory.mktemp("links")
+        _pdf(page / "doc.pdf", 2)
+        for link, target in (("a.png", "page.png"), ("b.pdf", "doc.pdf"), ("words.json", "page.json")):
+            (links / link).symlink_to(page / target)
+        (found,) = read_pages(links / "a.png", words=links / "words.json")
+        assert found.page.page_id == "a.png"
+        assert found.page.words.texts
+        assert found.page.load_image().size == (found.page.width, found.page.height)
+        assert read_pages(links / "b.pdf", [2], words=links / "words.json")[0].page.page_id == "b.pdf#page=2"
+
+    def test_a_name_that_no_page_may_have(self, page):
+        (page / "page.png").rename(page / "scan 12:30.png")
+        with pytest.raises(UsageError, match="a colon or a backslash"):
+            read_pages(page / "scan 12:30.png", with_words=False)
+
     @pytest.mark.parametrize("name", ["missing.png", "page.json"])
     def test_what_is_no_page_is_refused(self, page, name):
         with pytest.raises(PageError):
