@@ -85,4 +85,4 @@ def score_ranking(
 
 def share_name(share: float) -> str:
     """A share as score names carry it: two decimals, more where it has more."""
-    return f"{share:.2f}" if round(share, 2) == share else f"{share:g}"
+    return f"{share:.2f}" if round(share, 2) == share else str(float(share))

@@ -400,13 +400,23 @@ class TestLog:
             assert log.get("key") == (answers[1], "cpu")
             assert log.get("other") is None
 
-    @pytest.mark.parametrize("change", [{"flops": 3}, {"text": None}, {"seconds": {"a": "b"}}, {"budget_used": True}])
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"flops": 3},
+            {"text": None},
+            {"seconds": {"a": "b"}},
+            {"budget_used": True},
+            {"budget_used": float("nan")},
+            {"visual_tokens": 10**400},
+        ],
+    )
     def test_lines_of_other_shapes_are_passed_over(self, tmp_path, change):
         answer = Fake("x", {}).answer("?", []).to_json() | change
         line = {"key": "key", "device": "cpu", "answer": answer}
-        (tmp_path / "answers.jsonl").write_text(json.dumps(line) + "\n[]\n7\n")
+        (tmp_path / "answers.jsonl").write_text(json.dumps(line) + "\n[]\n7\n" + "[" * 100_000 + "\n")
         with AnswerLog(tmp_path / "answers.jsonl") as log:
-            assert (log.get("key"), log.unreadable) == (None, 3)
+            assert (log.get("key"), log.unreadable) == (None, 4)
 
 
 def test_names_cannot_break_the_report(ask, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -96,8 +97,9 @@ class AnswerLog:
         self._unlock()
 
     def _unlock(self) -> None:
-        self._lock.release()
+        # Removed while still held: whoever waits for no lock (timeout 0) cannot be left with a dead one.
         Path(self._lock.lock_file).unlink(missing_ok=True)
+        self._lock.release()
 
     def _read(self) -> None:
         self._file.seek(0)
@@ -110,7 +112,7 @@ class AnswerLog:
             try:
                 found = json.loads(line)
                 self._known[str(found["key"])] = _answer(found["answer"]), str(found["device"])
-            except (ValueError, KeyError, TypeError, AttributeError):
+            except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
                 self.unreadable += 1
 
 
@@ -119,8 +121,8 @@ def _answer(found: Mapping[str, Any]) -> Answer:
     numbers = {name: found[name] for name in _NUMBERS}
     flops, seconds = dict(found["flops"]), dict(found["seconds"])
     for value in (*numbers.values(), *flops.values(), *seconds.values()):
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"{value!r} is no number")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise ValueError(f"{value!r} is no finite number")
     if not isinstance(found["text"], str):
         raise ValueError("the answer is no text")
     return Answer(text=found["text"], flops=flops, seconds=seconds, regions=(), **numbers)
