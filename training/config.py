@@ -254,15 +254,15 @@ def _set(values: dict[str, Any], setting: str) -> None:
     known = TrainConfig.names()
     matches = [name for name in known if key in (name, name.split(".", 1)[1])]
     if key.startswith("backbone.options."):
-        values.setdefault("backbone", {}).setdefault("options", {})[key.split(".", 2)[2]] = _value(text)
+        values.setdefault("backbone", {}).setdefault("options", {})[key.split(".", 2)[2]] = parse_value(text)
         return
     if len(matches) != 1:
         raise _unknown(key, None)
     section, name = matches[0].split(".", 1)
-    values.setdefault(section, {})[name] = _value(text)
+    values.setdefault(section, {})[name] = parse_value(text)
 
 
-def _value(text: str) -> Any:
+def parse_value(text: str) -> Any:
     """A TOML literal (number, true, [\"list\"], \"text\"), else the bare text."""
     try:
         parsed = tomllib.loads(f"value = {text}")

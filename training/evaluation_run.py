@@ -21,7 +21,7 @@ from training.evaluation import BUDGETS, COVERAGES, Evaluation, evaluate
 from training.evaluation_intervals import RESAMPLES
 from training.evaluation_pages import PageViews, check_pages
 from training.evaluation_report import markdown
-from training.evaluation_split import choose_questions
+from training.evaluation_split import choose_questions, listed
 from training.evaluation_summary import summarise
 from training.features import open_features
 from training.pages import PageStore
@@ -95,8 +95,7 @@ def evaluate_dataset(
         found = evaluate(chosen.samples, made, views, rule, budgets=budgets, coverages=coverages, tokens=tokens)
     found.left_out += chosen.left_out
     if not found.samples and not found.outcome.refused:
-        reasons = ", ".join(f"{number:,} {reason}" for reason, number in sorted(found.left_out.items()))
-        raise TrainingError(f"no question to score has gold boxes ({reasons})", file=dataset)
+        raise TrainingError(f"no question to score has gold boxes ({listed(found.left_out)})", file=dataset)
     summary = summarise(found, reference=PinpointScorer.name, resamples=resamples, seed=seed)
     facts = {
         "program": f"pinpoint-data {__version__}",

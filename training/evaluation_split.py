@@ -49,12 +49,16 @@ def choose_questions(
     else:
         _by_documents(samples, split or "validation", documents, chosen)
     if not chosen.samples:
-        reasons = ", ".join(f"{number:,} {reason}" for reason, number in sorted(chosen.left_out.items()))
         raise TrainingError(
-            f"no question of the dataset is in the part to score ({reasons or 'the dataset is empty'})",
+            f"no question of the dataset is in the part to score ({listed(chosen.left_out) or 'the dataset is empty'})",
             remedy="name another with --split, for example --split all",
         )
     return chosen
+
+
+def listed(left_out: Counter[str]) -> str:
+    """How many questions were left out for what reason, for a message."""
+    return ", ".join(f"{number:,} {reason}" for reason, number in sorted(left_out.items()))
 
 
 def _by_published_split(samples: Iterable[Sample], split: str | None, chosen: ChosenQuestions) -> None:

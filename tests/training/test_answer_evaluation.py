@@ -80,8 +80,15 @@ class Model:
     family, dtype, device = "fake", torch.float32, torch.device("cpu")
     config = SimpleNamespace(text_config=SimpleNamespace(max_position_embeddings=150))
 
-    def __init__(self, fingerprint="one"):
+    def __init__(self, fingerprint="one", broken=False):
         self.source = SimpleNamespace(name="fake-vl", fingerprint=fingerprint)
+        self.broken, self.loaded = broken, 0
+
+    @property
+    def weights(self):
+        self.loaded += 1
+        if self.broken:
+            raise TrainingError("has no weights", file="model")
 
     def settings(self):
         return {"patch": 14}
@@ -185,6 +192,11 @@ class TestScores:
         assert (refinement["zoom"], refinement["regions"]) == (2.0, "windows")
         assert not ask.answerers[0].asked
 
+    @pytest.mark.parametrize("spelling", ["false", "False", " false "])
+    def test_false_is_false_in_any_spelling(self, ask, spelling):
+        ask("--refinement", f"refine={spelling}")
+        assert ask.made[3]["refine"] is False
+
     def test_without_vanilla_there_are_no_differences(self, ask):
         printed = json.loads(ask("--modes", "pinpoint", "--json").stdout)
         assert (printed["reference"], printed["differences"]) == (None, {})
@@ -212,6 +224,13 @@ class TestResume:
         assert second["answers"]["reused"] == 27
         assert {**second, "answers": None} == {**first, "answers": None}
         assert len(_lines(tmp_path)) == 27
+
+    def test_weights_are_loaded_for_new_answers_alone(self, ask):
+        ask()
+        assert ask.model.loaded == 1
+        ask.model = Model(broken=True)
+        ask()
+        assert ask.model.loaded == 0
 
     def test_a_torn_last_line_and_a_broken_one(self, ask, tmp_path):
         ask()
@@ -276,6 +295,21 @@ class TestRefusals:
         assert (problem["record"], problem["remedy"]) == ("question forms/bravo-sum", "fewer pages")
         assert {found["anls"]["n"] for found in printed["scores"]["all"].values()} == {8}
 
+    def test_a_model_without_weights_is_one_failure_and_not_one_a_question(self, ask, tmp_path):
+        ask.model = Model(broken=True)
+        with pytest.raises(TrainingError, match="has no weights"):
+            ask()
+        assert not any(answerer.asked for answerer in ask.answerers)
+        assert not (tmp_path / "out" / "answers-evaluation.json").exists()
+
+    def test_a_page_without_a_hash(self, ask, made, tmp_path):
+        ws = Workspace.open(shutil.copytree(made / "ws", tmp_path / "ws"))
+        rows = ws.read("pages", ["books-test"]).to_pylist()
+        write(ws, "pages", "books-test", [row | {"sha256": None} for row in rows])
+        printed = json.loads(ask("--json", workspace=ws.path, expect=1).stdout)
+        assert printed["questions"]["refused"] == {"no-page-hash": 1}
+        assert printed["questions"]["scored"] == 8
+
     def test_a_broken_page(self, ask, made, tmp_path):
         ws = Workspace.open(shutil.copytree(made / "ws", tmp_path / "ws"))
         (tmp_path / "broken.png").write_bytes(b"no picture")
@@ -315,6 +349,9 @@ class TestRefusals:
             (["--refinement", "zoom"], "needs key=value"),
             (["--refinement", "zooom=1"], "no such setting"),
             (["--refinement", "zoom=100"], "zoom must be from"),
+            (["--refinement", "refine=maybe"], "refine: input should be a valid boolean.*, got 'maybe'"),
+            (["--refinement", "zoom={a=1}"], "zoom: input should be a valid number, got {'a': 1}"),
+            (["--refinement", "zoom=1\nregions='windows'"], "zoom: input should be a valid number"),
         ],
     )
     def test_misuse(self, ask, arguments, message):

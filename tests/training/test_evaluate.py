@@ -173,6 +173,21 @@ class TestBaselines:
         assert {found["top1_accuracy"]["n"] for found in printed["scores"]["all"].values()} == {7}
         assert "peeking" in printed["scores"]["all"]
 
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (["RUN", "--grid", "patches"], "--grid has no meaning with RUN"),
+            (["--baselines-only", "--cache", "."], "--cache has no meaning without RUN"),
+            (["--baselines-only", "--device", "cpu"], "--device has no meaning without RUN"),
+            (["RUN", "--baselines-only", "--cache", "."], "--cache has no meaning with --baselines-only"),
+        ],
+    )
+    def test_options_without_effect(self, made, options, message):
+        places = ["--dataset", str(made / "dataset"), "--workspace", str(made / "ws")]
+        given = [str(made) if option == "RUN" else option for option in options]  # refused before it is opened
+        with pytest.raises(UsageError, match=message):
+            CliRunner().invoke(evaluate, [*given, *places], catch_exceptions=False)
+
     @pytest.mark.parametrize("budgets", ["0", "0.1,0.1", "1.5", "nan"])
     def test_budgets_must_be_shares(self, invoke, budgets):
         with pytest.raises(UsageError, match="different shares"):

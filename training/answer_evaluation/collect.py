@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 from loaders.samples import Sample
@@ -17,6 +18,9 @@ from training.answering.base import Answer, Answerer
 from training.backbones.base import PageInput
 from training.features.keys import page_key
 from training.pages import PageStore
+
+Keys = dict[str, str]
+"""What the answer of each answerer depends on, from `answer_key`."""
 
 _NO_ANSWER = ("unanswerable", "wrong_answer")
 
@@ -52,6 +56,7 @@ def collect_answers(
     log: AnswerLog,
     *,
     device: str = "cpu",
+    prepare: Callable[[], None] = lambda: None,
 ) -> AnswerEvaluation:
     """Ask every question of every answerer, or take the answer from the log.
 
@@ -67,6 +72,8 @@ def collect_answers(
             says whether the words of the pages are part of it.
         log: Answers given before, and where new ones are written as they come.
         device: Where new answers are given, for the record.
+        prepare: Called before the first new answer, if there is one. What keeps every answer from being given, such as
+            weights that are missing, should fail here: it then ends the evaluation instead of refusing each question.
 
     Raises:
         UsageError: Two answerers have one name.
@@ -77,16 +84,17 @@ def collect_answers(
         raise UsageError(f"answerers must have different names, got {', '.join(names)}")
     evaluation = AnswerEvaluation(names, answers={name: [] for name in names})
     asked = [sample for sample in samples if not _left_out(sample, evaluation)]
-    for sample in track(asked, "answer"):
-        pages = [store.input(page.page_id) for page in sample.pages]
+    planned = _planned(asked, store, names, identities, evaluation)
+    if any(log.get(key) is None for _, keys in planned for key in keys.values()):
+        prepare()
+    for sample, keys in track(planned, "answer"):
         try:
-            found, reused = _answers(sample, pages, store, answerers, identities, log, device)
+            found = _answers(sample, keys, store, answerers, log, device)
         except PinpointError as error:
-            record = f"question {sample.question_id}"
-            evaluation.outcome.refuse(Problem.of(error, code="no-answer", file="", record=record))
+            _refuse(sample, error, evaluation)
             continue
         evaluation.samples.append(sample)
-        evaluation.reused += reused
+        evaluation.reused += sum(key in log.earlier for key in keys.values())
         for name, (answer, where) in found.items():
             evaluation.answers[name].append(answer)
             evaluation.devices[where] += 1
@@ -116,38 +124,49 @@ def _left_out(sample: Sample, evaluation: AnswerEvaluation) -> bool:
     return True
 
 
-def _answers(
-    sample: Sample,
-    pages: Sequence[PageInput],
+def _planned(
+    samples: Sequence[Sample],
     store: PageStore,
-    answerers: Sequence[Answerer],
+    names: Sequence[str],
     identities: Mapping[str, Mapping[str, Any]],
-    log: AnswerLog,
-    device: str,
-) -> tuple[dict[str, tuple[Answer, str]], int]:
-    """By answerer its answer and the device it was given on, and how many of them an earlier run had given."""
-    reused = 0
-    found: dict[str, tuple[Answer, str]] = {}
-    missing: list[tuple[Answerer, str]] = []
-    hashes: dict[bool, list[str]] = {}
-    for answerer in answerers:
-        identity = {"answerer": answerer.name, **identities[answerer.name]}
-        words = bool(identity.get("reads_words"))
-        if words not in hashes:
-            hashes[words] = [page_key(store, page.page_id, reads_words=words).name for page in pages]
-        key = answer_key(identity, sample.question, hashes[words])
-        known = log.get(key)
-        if known is None:
-            missing.append((answerer, key))
+    evaluation: AnswerEvaluation,
+) -> list[tuple[Sample, Keys]]:
+    """The questions with what their answers depend on; a question whose pages have no hash is refused."""
+    hashed = cache(lambda page_id, words: page_key(store, page_id, reads_words=words).name)
+    planned = []
+    for sample in samples:
+        keys: Keys = {}
+        try:
+            for name in names:
+                identity = {"answerer": name, **identities[name]}
+                words = bool(identity.get("reads_words"))
+                keys[name] = answer_key(
+                    identity, sample.question, [hashed(page.page_id, words) for page in sample.pages]
+                )
+        except PinpointError as error:
+            _refuse(sample, error, evaluation)
         else:
-            found[answerer.name] = known
-            reused += key in log.earlier
-    decoded = [_decoded(page) for page in pages] if missing else []
-    for answerer, key in missing:
-        answer = answerer.answer(sample.question, decoded, sample.question_id)
-        log.append(key, sample.question_id, answerer.name, device, answer)
+            planned.append((sample, keys))
+    return planned
+
+
+def _answers(
+    sample: Sample, keys: Keys, store: PageStore, answerers: Sequence[Answerer], log: AnswerLog, device: str
+) -> dict[str, tuple[Answer, str]]:
+    """By answerer its answer and the device it was given on."""
+    found = {name: known for name, key in keys.items() if (known := log.get(key)) is not None}
+    missing = [answerer for answerer in answerers if answerer.name not in found]
+    pages = [_decoded(store.input(page.page_id)) for page in sample.pages] if missing else []
+    for answerer in missing:
+        answer = answerer.answer(sample.question, pages, sample.question_id)
+        log.append(keys[answerer.name], sample.question_id, answerer.name, device, answer)
         found[answerer.name] = answer, device
-    return found, reused
+    return found
+
+
+def _refuse(sample: Sample, error: PinpointError, evaluation: AnswerEvaluation) -> None:
+    record = f"question {sample.question_id}"
+    evaluation.outcome.refuse(Problem.of(error, code="no-answer", file="", record=record))
 
 
 def _decoded(page: PageInput) -> PageInput:

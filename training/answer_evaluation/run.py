@@ -6,6 +6,7 @@ import hashlib
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,12 @@ from training.answer_evaluation.log import AnswerLog
 from training.answer_evaluation.report import answers_markdown
 from training.answer_evaluation.summary import REFERENCE, summarise_answers
 from training.answering import make_answerers
+from training.answering.stages import enough_memory
 from training.checkpoint import ALIGNER_FILE, Run, config_digest
 from training.evaluation_intervals import RESAMPLES
 from training.evaluation_pages import check_pages
 from training.evaluation_run import check_shares
-from training.evaluation_split import choose_questions
+from training.evaluation_split import choose_questions, listed
 from training.pages import PageStore
 from training.refinement import Refinement
 from training.vlm import VisionLanguageModel
@@ -79,7 +81,8 @@ def evaluate_answers(
 
     Raises:
         UsageError: A mode or coverage makes no sense, or another process writes to `out`.
-        TrainingError: There is no question to answer, or the workspace does not fit the dataset.
+        TrainingError: There is no question to answer, the workspace does not fit the dataset, or the model's weights
+            cannot be loaded.
     """
     _check(modes, coverages)
     settings = refinement or Refinement()
@@ -100,12 +103,12 @@ def evaluate_answers(
     store = PageStore(Workspace.open(workspace))
     check_pages(store, asked)
     with AnswerLog(out / ANSWERS_FILE) as log:
-        found = collect_answers(asked, store, answerers, identities, log, device=device_name(model.device))
+        load, device = partial(_load_weights, model), device_name(model.device)
+        found = collect_answers(asked, store, answerers, identities, log, device=device, prepare=load)
         unreadable = log.unreadable
     found.left_out += chosen.left_out
     if not found.samples and not found.outcome.refused:
-        reasons = ", ".join(f"{number:,} {reason}" for reason, number in sorted(found.left_out.items()))
-        raise TrainingError(f"no question has an accepted answer ({reasons})", file=dataset)
+        raise TrainingError(f"no question has an accepted answer ({listed(found.left_out)})", file=dataset)
     summary = summarise_answers(found, resamples=resamples, seed=seed) | {
         "program": f"pinpoint-data {__version__}",
         "dataset": dataset.resolve().name,
@@ -152,6 +155,11 @@ def model_identity(model: VisionLanguageModel) -> dict[str, Any]:
 def device_name(device: torch.device) -> str:
     """A GPU's name, or the processor's kind."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} ({platform.machine()})"
+
+
+def _load_weights(model: VisionLanguageModel) -> None:
+    with enough_memory(""):
+        _ = model.weights
 
 
 def _check(modes: Sequence[str], coverages: Sequence[float]) -> None:

@@ -5,7 +5,7 @@ Either on documents that the run has not learnt from.
 
 from __future__ import annotations
 
-import tomllib
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from training.commands.opening import device_option, model_option, refuse_given
 
 if TYPE_CHECKING:
     from pinpoint_data.errors import Outcome
+    from training.refinement import Refinement
 
 _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 _OF_REGIONS = ("budgets", "scorers", "baselines_only", "grid", "cache")
@@ -129,6 +130,12 @@ def evaluate(
         refuse_given(ctx, _OF_REGIONS, "with --answers")
     else:
         refuse_given(ctx, _OF_ANSWERS, "without --answers")
+    if run is None:
+        refuse_given(ctx, ("cache", "model", "device"), "without RUN")
+    else:
+        refuse_given(ctx, ("grid",), "with RUN, which has its own")
+    if options["baselines_only"]:
+        refuse_given(ctx, ("cache",), "with --baselines-only")
     data = {"dataset": dataset, "workspace": workspace}
     common = data | {"split": split, "sources": sources or None, "resamples": resamples, "seed": seed}
     work = _answers if answers else _regions
@@ -170,13 +177,8 @@ def _answers(
         raise UsageError("name the RUN that selects regions")
     from training.answer_evaluation import answers_terminal, evaluate_answers
     from training.answering import answering_model, load_run_for
-    from training.refinement import Refinement
 
-    settings = _key_values(options["refinement"])
-    try:
-        refinement = Refinement(**settings)
-    except TypeError as error:
-        raise UsageError(f"--refinement has no such setting: {error}") from error
+    refinement = _refinement(options["refinement"])
     loaded = load_run_for(run, model, device)
     folder = out or run / f"evaluation-{common['split'] or 'validation'}"
     evaluation, summary = evaluate_answers(
@@ -193,15 +195,24 @@ def _answers(
     return evaluation.outcome, summary, answers_terminal(summary), folder
 
 
-def _key_values(texts: tuple[str, ...]) -> dict[str, Any]:
-    """Settings from `key=value` with TOML values; what is no TOML value is text."""
+def _refinement(texts: tuple[str, ...]) -> Refinement:
+    """Settings from `key=value`, of the right types: a text such as "False" would otherwise count as true."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from training.config import parse_value
+    from training.refinement import Refinement
+
+    known = [field.name for field in fields(Refinement)]
     settings: dict[str, Any] = {}
     for text in texts:
-        key, equals, value = text.partition("=")
+        key, equals, value = map(str.strip, text.partition("="))
         if not equals:
             raise UsageError(f"--refinement needs key=value, got {text!r}")
-        try:
-            settings[key.strip()] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            settings[key.strip()] = value.strip()
-    return settings
+        if key not in known:
+            raise UsageError(f"--refinement has no such setting: {key!r}; it has {', '.join(known)}")
+        settings[key] = parse_value(value)
+    try:
+        return TypeAdapter(Refinement).validate_python(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"--refinement {first['loc'][0]}: {first['msg'].lower()}, got {first['input']!r}") from error
