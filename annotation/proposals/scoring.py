@@ -207,12 +207,14 @@ def ratio_of_sums(
         seed: Seed of the random generator.
 
     Returns:
-        The interval, or None where `whole` sums to nothing.
+        The interval, without ends where there is one document; None where `whole` sums to nothing.
     """
     if not whole.sum():
         return None
     _, doc = np.unique(np.asarray(docs), return_inverse=True)
     parts, wholes = np.bincount(doc, part), np.bincount(doc, whole)
+    if len(parts) == 1:
+        return Interval(float(part.sum() / whole.sum()), None, None)
     times = np.random.default_rng(seed).multinomial(len(parts), np.full(len(parts), 1 / len(parts)), size=n)
     sums = times @ wholes
     drawn = (times @ parts)[sums > 0] / sums[sums > 0]
