@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
-from transformers import LlavaNextImageProcessorPil
+from transformers import CLIPImageProcessorPil, LlavaNextImageProcessorPil
 
 from pinpoint_data.errors import TrainingError
 from pinpoint_data.llava_next import llava_next_grid, llava_next_mosaic
@@ -51,6 +51,11 @@ class LlavaNext(VisionLanguageModel):
             raise TrainingError(f"view must be 'mosaic' or 'base', got {view!r}")
         self.view = view
         self.processor = self._load_processor(LlavaNextImageProcessorPil)
+        kept = ("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std")
+        # The page's processor would resize each tile, and make two of it; the arithmetic of both is the same.
+        self._tile_processor = CLIPImageProcessorPil(
+            do_resize=False, do_center_crop=False, **{name: getattr(self.processor, name) for name in kept}
+        )
         self.tile: int = config.vision_config.image_size
         self.patch: int = config.vision_config.patch_size
         self.side = self.tile // self.patch
@@ -115,9 +120,11 @@ class LlavaNext(VisionLanguageModel):
         """Tiles (n, 3, tile, tile): the base view first, where the layout has one."""
         if layout.grid.view == "llava-next-crop":
             return self._crop_tiles(image, layout)
+        if layout.grid.view == "llava-next-base":
+            return self._prepared([image.resize((self.tile, self.tile), Image.Resampling(self.processor.resample))])
         made = self.processor(images=image, image_grid_pinpoints=[list(p) for p in self.pinpoints], return_tensors="pt")
         tiles: Tensor = made["pixel_values"][0]
-        return tiles[:1] if layout.grid.view == "llava-next-base" else tiles
+        return tiles
 
     def _crop_tiles(self, image: Image.Image, layout: ImageLayout) -> Tensor:
         rows, cols = layout.grid.rows, layout.grid.cols
@@ -132,10 +139,12 @@ class LlavaNext(VisionLanguageModel):
             for y in range(0, height, self.tile)
             for x in range(0, width, self.tile)
         ]
-        # Of the tiles that the processor makes of an image of exactly one tile's size the first is the image.
-        made = self.processor(images=tiles, image_grid_pinpoints=[[self.tile, self.tile]], return_tensors="pt")
-        first: Tensor = made["pixel_values"][:, 0]
-        return first
+        return self._prepared(tiles)
+
+    def _prepared(self, tiles: Sequence[Image.Image]) -> Tensor:
+        """Images of one tile's size, (n, 3, tile, tile), as the processor gives tiles to the tower."""
+        pixels: Tensor = self._tile_processor(images=list(tiles), return_tensors="pt")["pixel_values"]
+        return pixels
 
     def _crop_corner(self, layout: ImageLayout) -> tuple[int, int]:
         height, width = layout.canvas

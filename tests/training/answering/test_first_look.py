@@ -83,7 +83,7 @@ def test_llava_s_view_of_the_whole_is_shown_without_its_mosaic(tiny_model, model
         run = load_run(tiny_run(tmp_path / "run"))
     # The second has no mosaic: its view is all there is of it, and a thumbnail is what is shown.
     pages = [page(0, WIDTH, HEIGHT), page(1, 1, 5000)]
-    answerer = answerer_of(run, model, coverages=[0.9], global_view=True)
+    answerer = answerer_of(run, model, coverages=[0.9], global_view=True, max_waste=0.8)
     answer = answerer.answer(QUESTION, pages)
     tiles = {"glance": 2, "words": 1}[look]
     expected = vision_flops(ModelShape.of(model.config), [(24, 24)] * tiles)
@@ -101,6 +101,9 @@ def test_llava_s_view_of_the_whole_is_shown_without_its_mosaic(tiny_model, model
 def test_the_view_alone_is_the_view_before_the_mosaic(tiny_model, model_folder, tmp_path):
     model, image = tiny_model("llava-next"), noise(WIDTH, HEIGHT)
     run = vlm_run(tmp_path / "run", model_folder("llava-next"), "llava-next", view="base")
+    for size in [(WIDTH, HEIGHT), (2084, 1033), (336, 336), (77, 900)]:
+        own = model.processor(images=noise(*size), return_tensors="pt")["pixel_values"][0]
+        assert torch.equal(model.prepare(noise(*size), model.view_layout(*size)), own[:1])
     (whole,) = model.encode([image], [model.layout(WIDTH, HEIGHT)])
     (view,) = model.encode([image], [model.view_layout(WIDTH, HEIGHT)])
     torch.testing.assert_close(view.tokens, whole.tokens[:576], atol=1e-5, rtol=1e-4)
