@@ -87,15 +87,16 @@ class TestAnswer:
     def test_variants_change_what_is_read(self, run, page):
         counts = {}
         regions = {}
-        for options in ((), ("--no-refine",), ("--regions", "windows"), ("--global-view",), ("--zoom", "2"),
-                        ("--max-tokens-region", "3"), ("--max-waste", "0.9"), ("--budget", "0.2")):  # fmt: skip
+        small = ("--regions", "windows", "--max-tokens-region", "3")
+        for options in ((), ("--no-refine", "--budget", "0.2"), ("--global-view",), ("--zoom", "2"), small,
+                        ("--max-waste", "0.9")):  # fmt: skip
             done = call(run, page, QUESTION, "--max-new-tokens", "1", "--json", *options, catch_exceptions=False)
             (found,) = json.loads(done.stdout)["answers"].values()
             counts[options], regions[options] = found["visual_tokens"], len(found["regions"])
         assert regions["--max-waste", "0.9"] < regions[()]
         assert counts["--zoom", "2"] > 2 * counts[()]
-        assert counts["--max-tokens-region", "3"] < counts[()] < counts[("--global-view",)]
-        assert counts["--budget", "0.2"] <= 0.2 * 96
+        assert counts[small] < counts[()] < counts[("--global-view",)]
+        assert counts["--no-refine", "--budget", "0.2"] <= 0.2 * 96
 
     def test_a_model_that_has_moved(self, page, tmp_path, model_folder):
         shutil.copytree(model_folder("qwen2-vl"), tmp_path / "model" / "qwen2-vl")

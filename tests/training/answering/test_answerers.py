@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from tests.training.runs import tiny_run
 from tests.training.views import words_of
 from tests.training.vlm.tiny import FAMILIES
 from training.answering import Answerer, PinpointAnswerer, VanillaAnswerer, answering_model, make_answerers
+from training.answering.encoded import PageEncoder
+from training.answering.scoring import StageOne
 from training.backbones import PageInput
 from training.checkpoint import load_run
 from training.flops import ModelShape, aligner_flops, decode_flops, prefill_flops, vision_flops
@@ -38,6 +41,12 @@ def run_of(tmp_path_factory, model_folder):
         return runs[family]
 
     return made
+
+
+@pytest.fixture(scope="module")
+def stage_one_of(tiny_model, run_of):
+    """Pages encoded once for many answerers, by family."""
+    return cache(lambda family: StageOne(run_of(family), PageEncoder(tiny_model(family))))
 
 
 @pytest.fixture
@@ -102,9 +111,12 @@ class TestPinpoint:
             {"refine": False},
         ],
     )
-    def test_what_it_reads_and_what_it_says_of_it(self, tiny_model, run_of, read, family, settings):
+    def test_what_it_reads_and_what_it_says_of_it(self, tiny_model, run_of, stage_one_of, read, family, settings):
         model, run = tiny_model(family), run_of(family)
-        answerer = PinpointAnswerer(run, model, coverage=0.3, refinement=Refinement(**settings), max_new_tokens=4)
+        stage_one = stage_one_of(family)
+        answerer = PinpointAnswerer(
+            run, model, coverage=0.3, refinement=Refinement(**settings), max_new_tokens=4, stage_one=stage_one
+        )
         answer, selection = answerer.answer_selected(QUESTION, PAGES)
         ((sequence, visual, made),) = read
         layouts = [model.layout(p.width, p.height) for p in PAGES]
@@ -172,7 +184,7 @@ class TestOddPages:
     )
     @pytest.mark.parametrize("settings", [{"positions": "packed"}, {"positions": "original"}, {"refine": False}])
     def test_any_page_that_the_model_takes(self, tiny_model, run_of, family, sizes, settings):
-        options = {"global_view": True, "max_new_tokens": 1, "vanilla": False} | settings
+        options = {"global_view": True, "max_waste": 0.5, "max_new_tokens": 1, "vanilla": False} | settings
         pages = [page(number, *size) for number, size in enumerate(sizes)]
         (answerer,) = make_answerers(run_of(family), model=tiny_model(family), coverages=[0.9], **options)
         answer = answerer.answer(QUESTION, pages)

@@ -44,7 +44,8 @@ class TestCrops:
             rows = slice(max(0, int(np.floor(y0 + 1e-5))), max(0, int(np.ceil(y1 - 1e-5))))
             cols = slice(max(0, int(np.floor(x0 + 1e-5))), max(0, int(np.ceil(x1 - 1e-5))))
             assert seen[rows, cols].all()
-        assert sum(crop.tokens for crop in crops) <= max(len(crops), zoom**2 * page.mask.sum() + 1e-6)
+        # A crop has one token even where it deserves less; so those of one token may be too many.
+        assert sum(crop.tokens for crop in crops if crop.tokens > 1) <= zoom**2 * page.mask.sum() + 1e-6
         assert crops == crop_pages([page], [grid], asked)
 
     def test_a_whole_page_is_one_crop_with_all_its_tokens(self):

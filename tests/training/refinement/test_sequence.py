@@ -25,7 +25,7 @@ from training.vlm import GRID, NEWLINE, VisualTokens
 QUESTION = "What was the total in 2019?"
 QWEN = tuple(family for family in FAMILIES if family != "llava-next")
 # Cells of whole pixels: crops along them are encoded at the page's own scale.
-SIZES = {"llava-next": (672, 672), "qwen2-vl": (336, 420), "qwen2.5-vl": (336, 420), "qwen3-vl": (320, 384)}
+SIZES = {"llava-next": (336, 672), "qwen2-vl": (336, 420), "qwen2.5-vl": (336, 420), "qwen3-vl": (320, 384)}
 
 
 class Pages:
