@@ -82,7 +82,7 @@ def test_llava_s_view_of_the_whole_is_shown_without_its_mosaic(tiny_model, model
     else:
         run = load_run(tiny_run(tmp_path / "run"))
     # The second has no mosaic: its view is all there is of it, and a thumbnail is what is shown.
-    pages = [page(0, WIDTH, HEIGHT), page(1, 1, 5000)]
+    pages = [page(0, WIDTH, HEIGHT), page(1, 40, 4000)]
     answerer = answerer_of(run, model, coverages=[0.9], global_view=True, max_waste=0.8)
     answer = answerer.answer(QUESTION, pages)
     tiles = {"glance": 2, "words": 1}[look]
