@@ -32,7 +32,7 @@ class PageInput:
     """A page as a backbone receives it.
 
     Attributes:
-        page_id: Its id, for messages.
+        page_id: Its id; two pages of one id are taken for the same page, whose tokens are remembered.
         width: Pixels after EXIF orientation.
         height: Pixels after EXIF orientation.
         words: Its words, empty where none were taken.
