@@ -5,9 +5,10 @@
 
 The answering code as it is, asked for one new token, on a model of the published size with random weights, an untrained
 aligner of the shipped recipe's size, and noise for a page: what it selects is scattered, and falls into more regions
-than a trained one's. Every answer encodes its page anew. Without a GPU model and aligner are scaled down (`--scale 8`:
-an eighth of the layers, heads and widths); the code is the same. LLaVA-NeXT's view of the whole page, a quarter of
-its tokens, is read by vanilla alone unless `--global-view` puts it in front of the regions.
+than a trained one's. Stage one looks at the page as the recipe says, which for Qwen2-VL is with fewer pixels than the
+model that answers, and with the same weights. Every answer encodes its page anew. Without a GPU model and aligner are
+scaled down (`--scale 8`: an eighth of the layers, heads and widths); the code is the same. LLaVA-NeXT's view of the
+whole page, a quarter of its tokens, is read by vanilla alone unless `--global-view` puts it in front of the regions.
 
 encode        the page through the vision tower, decoding left out, resizing included
 select        stage one without that: the aligner's scores of all windows, and the choice of tokens
@@ -50,7 +51,7 @@ from training.backbones.base import PageInput
 from training.backbones.vlm import VlmBackbone
 from training.checkpoint import Run, make_aligner
 from training.config import load_config, recipe_path
-from training.vlm import VisionLanguageModel
+from training.vlm import VisionLanguageModel, open_model
 
 QUESTION = "Which year had the highest exports of all?"
 PAPER = "381/569"
@@ -88,7 +89,9 @@ def make_rig(name: str, folder: Path, *, scale: int, dtype: str, device: str, gl
     config = load_config(recipe_path(model.family))
     aligner = config.aligner.model_copy(update={"dim": config.aligner.dim // scale})
     config = config.model_copy(update={"aligner": aligner})
-    backbone = VlmBackbone(model.family, model)
+    pixels = config.backbone.options.get("max_pixels")
+    looking = model if pixels is None else open_model(folder, dtype=dtype, device=device, max_pixels=pixels)
+    backbone = VlmBackbone(model.family, looking)
     untrained = make_aligner(config, backbone).eval().requires_grad_(False)
     run = Run(folder, config, backbone, untrained, {}, {"train": [], "validation": []}, {})
     return Rig(model, run.to(model.device), global_view)
