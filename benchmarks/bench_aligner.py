@@ -35,8 +35,8 @@ from torch.nn import functional
 
 from pinpoint_data.token_grid import even_grid
 from pinpoint_data.windows import make_windows
-from training.aligner import Aligner, window_tokens
-from training.numerics import numerics
+from training.aligner.model import Aligner, window_tokens
+from training.fitting.numerics import numerics
 
 QUERIES, WORDS = 100, 14
 Scores = Callable[[Aligner, Tensor, Tensor, Tensor], Tensor]

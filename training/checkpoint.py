@@ -27,10 +27,10 @@ from pinpoint_data import __version__
 from pinpoint_data.atomic import write_json
 from pinpoint_data.errors import PinpointError, TrainingError, UsageError
 from pinpoint_data.windows import Windows, WindowSpec
-from training.aligner import Aligner, window_tokens
+from training.aligner.model import Aligner, window_tokens
+from training.aligner.questions import encode_questions
 from training.backbones import Backbone, EncodedPage, make_backbone, spec_differences
 from training.config import BackboneConfig, TrainConfig, parse_config
-from training.questions import encode_questions
 from training.tensor_file import read_tensors, write_tensors
 
 FORMAT = "pinpoint-run"

@@ -12,8 +12,8 @@ import torch
 from pinpoint_data.errors import PinpointError, TrainingError
 from tests.training.toy import toy_config, toy_trainer
 from training.config import TrainConfig
-from training.distributed import World, open_world
-from training.fit import fit
+from training.fitting.distributed import World, open_world
+from training.fitting.fit import fit
 
 SCENARIOS: dict[str, TrainConfig] = {
     "plain": toy_config(),

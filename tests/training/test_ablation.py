@@ -15,7 +15,7 @@ from pinpoint_data.errors import TrainingError, UsageError
 from pinpoint_data.workspace import Workspace
 from tests.loaders.build import page, picture, question, regions, write
 from tests.training.toy import PIXELS, ToyBackbone, toy_problem
-from training.ablation import BASE, load_variants, run_ablation
+from training.ablation.run import BASE, load_variants, run_ablation
 from training.commands.ablate import ablate
 from training.config import load_config
 
@@ -168,7 +168,7 @@ class TestAblation:
         def refuse(*_, **__):
             raise TrainingError("is no picture", file="scan.png", record="page toy/7", remedy="scan it again")
 
-        monkeypatch.setattr("training.ablation.new_run", refuse)
+        monkeypatch.setattr("training.ablation.run.new_run", refuse)
         done = invoke("--only", "base", expect=1)
         assert "FAILED: base: scan.png: page toy/7: is no picture (scan it again)" in done.stdout
         assert "Evidence recall" not in done.stdout  # no table of nothing

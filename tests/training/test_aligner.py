@@ -12,9 +12,9 @@ from torch import Tensor
 from pinpoint_data.errors import TrainingError
 from pinpoint_data.token_grid import even_grid
 from pinpoint_data.windows import WindowSpec, make_windows
-from training.aligner import Aligner, window_tokens
-from training.mlp import Mlp, rms_scale
-from training.window_pooling import window_scores, windows_at_a_time
+from training.aligner.mlp import Mlp, rms_scale
+from training.aligner.model import Aligner, window_tokens
+from training.aligner.window_pooling import window_scores, windows_at_a_time
 
 torch.set_num_threads(1)
 
@@ -128,7 +128,7 @@ def test_logits_far_apart_neither_overflow_nor_vanish() -> None:
 def test_more_windows_than_a_chunk_are_all_scored(monkeypatch: pytest.MonkeyPatch) -> None:
     aligner, tokens, windows, questions = problem(rows=46, cols=36)
     values, logits = aligner.encode_page(tokens)
-    monkeypatch.setattr("training.window_pooling.chunk_length", lambda *_: 4)
+    monkeypatch.setattr("training.aligner.window_pooling.chunk_length", lambda *_: 4)
     assert len(windows) > windows_at_a_time(values, logits, windows) == 4
     whole = scored(aligner, tokens, windows, questions)
     parts = torch.cat([scored(aligner, tokens, w, questions) for w in windows.split(3)], dim=1)
@@ -148,7 +148,7 @@ def test_an_mlp_starts_as_a_linear_map_and_can_leave_it() -> None:
 
 @pytest.mark.parametrize("scaled", [False, True])
 def test_the_mlps_own_backward_passes_gradcheck(scaled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.mlp.chunk_length", lambda *_: 2)  # six rows in three chunks
+    monkeypatch.setattr("training.aligner.mlp.chunk_length", lambda *_: 2)  # six rows in three chunks
     mlp = Mlp(5, 6, 4, torch.Generator().manual_seed(0)).double()
     for weights in mlp.parameters():
         weights.data += 0.1 * torch.randn_like(weights)

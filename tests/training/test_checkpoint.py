@@ -20,7 +20,7 @@ from tests.training.toy import ToyBackbone, toy_config, toy_trainer
 from training import load_run
 from training.backbones.base import EncodedPage, PageInput
 from training.checkpoint import ALIGNER_FILE, CONFIG_FILE, DOCUMENTS_FILE, Run, config_digest, make_aligner
-from training.fit import fit
+from training.fitting.fit import fit
 from training.tensor_file import read_tensors, write_tensors
 
 torch.set_num_threads(1)

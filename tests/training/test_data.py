@@ -15,8 +15,8 @@ from pinpoint_data.token_grid import TokenGrid
 from pinpoint_data.windows import LabelRule, WindowSpec, label_windows
 from tests.training.toy import ToyBackbone, toy_problem
 from training.config import DataConfig
-from training.data import Example, label_samples, split_by_document, stable_share
-from training.geometry import Geometries
+from training.fitting.data import Example, label_samples, split_by_document, stable_share
+from training.pages.geometry import Geometries
 
 GEOMETRIES = Geometries(ToyBackbone(), WindowSpec(2, 2, 2))
 

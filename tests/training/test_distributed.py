@@ -19,10 +19,10 @@ from pinpoint_data.errors import UsageError
 from tests.training.distributed_worker import SCENARIOS, STOPPED, run
 from tests.training.toy import records_of, toy_config, toy_trainer
 from training.checkpoint import METRICS_FILE
-from training.distributed import World
-from training.fit import Trainer, fit
-from training.metrics import read_metrics
-from training.step import balanced_shares, loss_backward, split_batch
+from training.fitting.distributed import World
+from training.fitting.fit import Trainer, fit
+from training.fitting.metrics import read_metrics
+from training.fitting.step import balanced_shares, loss_backward, split_batch
 
 torch.set_num_threads(1)
 

@@ -17,7 +17,7 @@ from pinpoint_data.workspace import Workspace
 from tests.loaders.build import page, question, regions, write
 from tests.training.runs import tiny_run
 from training.commands.evaluate import evaluate
-from training.evaluation_report import markdown, terminal_text
+from training.evaluation.report import markdown, terminal_text
 
 SIDE = 280  # 20 x 20 tokens of 14 pixels; windows of 10 start at 0, 7 and 10
 NAMES = ("alpha", "bravo", "charlie", "delta")

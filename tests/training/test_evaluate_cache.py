@@ -14,7 +14,7 @@ from tests.training.blind import BlindBackbone, blind_run
 from tests.training.forms import DOCUMENTS, fill_forms
 from training.commands.evaluate import evaluate
 from training.features import create_cache, extract, plan_extraction
-from training.pages import PageStore
+from training.pages.store import PageStore
 
 
 @pytest.fixture(scope="module")

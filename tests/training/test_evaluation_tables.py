@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from training.evaluation_tables import ScoreTable, markdown_report, short_number, short_score, terminal
+from training.evaluation.tables import ScoreTable, markdown_report, short_number, short_score, terminal
 
 HOSTILE = "[b]a[/b]\\ :100: \x1b[31m|\\|<b>&\n"
 TABLE = ScoreTable(f"Scores of {HOSTILE}", ("name", HOSTILE), ((HOSTILE, ".5"), ("plain", ".6")))

@@ -14,12 +14,12 @@ import torch
 from pinpoint_data.errors import TrainingError
 from tests.training.toy import records_of, toy_config, toy_trainer
 from training import load_run
-from training.batches import draw_batch, epoch_batches
 from training.checkpoint import ALIGNER_FILE, STATE_FILE
 from training.config import FitConfig
-from training.fit import Trainer, fit, learning_rate
-from training.interrupt import stop_on_signals
-from training.numerics import numerics
+from training.fitting.batches import draw_batch, epoch_batches
+from training.fitting.fit import Trainer, fit, learning_rate
+from training.fitting.interrupt import stop_on_signals
+from training.fitting.numerics import numerics
 
 torch.set_num_threads(1)
 

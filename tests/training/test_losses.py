@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from training.losses import PinpointLoss, has_both, inter_loss, intra_loss
+from training.aligner.losses import PinpointLoss, has_both, inter_loss, intra_loss
 
 torch.set_num_threads(1)
 T = torch.tensor(0.5)

@@ -17,7 +17,7 @@ from pinpoint_data.words.base import PageWords
 from training.backbones import EncodedPage, OcrGrid, PageInput, make_backbone
 from training.backbones.hashing import SHAPES, terms, word_shape, word_vector
 from training.backbones.layout import PIXEL_FEATURES, pixel_features, spread_words
-from training.page_cache import PageCache
+from training.pages.cache import PageCache
 
 WIDTH, HEIGHT = 850, 1100
 

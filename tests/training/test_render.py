@@ -16,10 +16,10 @@ from PIL import Image, ImageFont
 from pinpoint_data.errors import one_line
 from pinpoint_data.windows import WindowSpec
 from tests.training.views import page_view, square_grid
-from training.heat import colours, outlines, token_heat
-from training.render import draw_page, drawable, save_pictures
-from training.render_html import save_html
-from training.selection import select_regions
+from training.rendering.heat import colours, outlines, token_heat
+from training.rendering.html import save_html
+from training.rendering.pictures import draw_page, drawable, save_pictures
+from training.selection.select import select_regions
 
 HOSTILE = [
     "</h1><script>alert(1)</script>",

@@ -26,10 +26,10 @@ from tests.words.build import pdf
 from training.backbones.base import PageInput
 from training.checkpoint import load_run
 from training.commands.select import select
-from training.lone_pages import read_pages
 from training.opening import open_run
-from training.page_cache import PageCache
-from training.selection import select_many, select_regions
+from training.pages.cache import PageCache
+from training.pages.lone import read_pages
+from training.selection.select import select_many, select_regions
 from training.selectors import PinpointScorer, window_places
 
 GRID = square_grid(6, 8)
@@ -265,7 +265,7 @@ def without_rapidocr(monkeypatch):
     def refuse(name):
         raise UsageError("RapidOCR is not installed")
 
-    monkeypatch.setattr("training.lone_pages.make_engine", refuse)
+    monkeypatch.setattr("training.pages.lone.make_engine", refuse)
 
 
 def _pdf(path, pages):
@@ -320,7 +320,7 @@ class TestCommand:
 
     def test_pages_of_a_pdf_compete(self, page, run, monkeypatch):
         _pdf(page / "doc.pdf", 3)
-        monkeypatch.setattr("training.lone_pages._found_words", lambda root, engine, file, row: _numbered(row))
+        monkeypatch.setattr("training.pages.lone._found_words", lambda root, engine, file, row: _numbered(row))
         arguments = [str(run), str(page / "doc.pdf"), "three", "--out", str(page / "out"), "--json", "--budget", "0.2"]
         done = CliRunner().invoke(select, arguments, catch_exceptions=False)
         printed = json.loads(done.stdout)

@@ -27,8 +27,8 @@ from training.backbones import OcrGrid, make_backbone
 from training.commands.train import train
 from training.config import load_config
 from training.features import create_cache, extract, plan_extraction
-from training.pages import PageStore
-from training.start import new_run, resume_run
+from training.fitting.start import new_run, resume_run
+from training.pages.store import PageStore
 
 SIDE = 560
 NOUNS = ("revenue", "costs", "profit", "employees", "exports", "taxes")

@@ -16,11 +16,11 @@ from pinpoint_data.words.base import PageWords
 from training.backbones.base import EncodedPage, FloatArray, PageInput
 from training.checkpoint import write_run_config
 from training.config import TrainConfig, parse_config
-from training.data import label_samples, split_by_document
-from training.distributed import World
-from training.fit import Trainer
-from training.geometry import Geometries
-from training.page_cache import PageCache
+from training.fitting.data import label_samples, split_by_document
+from training.fitting.distributed import World
+from training.fitting.fit import Trainer
+from training.pages.cache import PageCache
+from training.pages.geometry import Geometries
 
 KINDS = 12
 CELLS = 8
@@ -129,7 +129,7 @@ def toy_trainer(
 def records_of(trainer: Trainer, kinds: Sequence[str] = ("step", "epoch")) -> Iterator[dict[str, Any]]:
     """What the run has written to its metrics file, without times."""
     from training.checkpoint import METRICS_FILE
-    from training.metrics import read_metrics
+    from training.fitting.metrics import read_metrics
 
     for record in read_metrics(trainer.folder / METRICS_FILE):
         if record["kind"] in kinds:

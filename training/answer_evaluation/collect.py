@@ -17,7 +17,7 @@ from training.answer_evaluation.log import AnswerLog, answer_key
 from training.answering.base import Answer, Answerer
 from training.backbones.base import PageInput
 from training.features.keys import page_key
-from training.pages import PageStore
+from training.pages.store import PageStore
 
 Keys = dict[str, str]
 """What the answer of each answerer depends on, from `answer_key`."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from training.evaluation_report import counts_lines, interval_lines, warning_lines
-from training.evaluation_tables import ScoreTable, markdown_report, short_score, terminal
+from training.evaluation.report import counts_lines, interval_lines, warning_lines
+from training.evaluation.tables import ScoreTable, markdown_report, short_score, terminal
 
 Summary = Mapping[str, Any]
 _ENDS = ("median", "p90")

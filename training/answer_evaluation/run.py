@@ -24,11 +24,11 @@ from training.answer_evaluation.summary import REFERENCE, summarise_answers
 from training.answering import make_answerers
 from training.answering.stages import enough_memory
 from training.checkpoint import ALIGNER_FILE, Run, config_digest
-from training.evaluation_intervals import RESAMPLES
-from training.evaluation_pages import check_pages
-from training.evaluation_run import check_shares
-from training.evaluation_split import choose_questions, listed
-from training.pages import PageStore
+from training.evaluation.intervals import RESAMPLES
+from training.evaluation.pages import check_pages
+from training.evaluation.run import check_shares
+from training.evaluation.split import choose_questions, listed
+from training.pages.store import PageStore
 from training.refinement import Refinement
 from training.vlm import VisionLanguageModel
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from training.answer_evaluation.collect import AnswerEvaluation, answer_scores
 from training.answering.base import Answer
-from training.evaluation_intervals import (
+from training.evaluation.intervals import (
     RESAMPLES,
     bootstrap_facts,
     columns_of,

@@ -19,7 +19,7 @@ from training.refinement import (
     packed_sequence,
 )
 from training.refinement.crops import pixel_box
-from training.regions import Mask, connected_components, cover_rectangles
+from training.selection.regions import Mask, connected_components, cover_rectangles
 from training.vlm import GLOBAL, ImageLayout, PromptSequence, VisionLanguageModel, VisualTokens
 
 

@@ -61,7 +61,7 @@ def ablate(
       pinpoint ablate ablations/first --dataset dataset --workspace ws
       pinpoint ablate ablations/qwen --config qwen2-vl --cache features --seeds 3 --dataset dataset --workspace ws
     """
-    from training.ablation import TABLE_FILES, Places, load_variants, run_ablation
+    from training.ablation.run import TABLE_FILES, Places, load_variants, run_ablation
 
     wanted = load_variants(variants, only)
     places = Places(out, dataset, workspace, cache, sources or None)
@@ -77,7 +77,7 @@ def ablate(
         _say(f"{signal.Signals(found.stopped_by).name}: stopped; the same command again goes on from here")
         raise SystemExit(128 + found.stopped_by)
     from pinpoint_data.atomic import write_json, write_text
-    from training.ablation_table import ablation_markdown, ablation_terminal, summarise_ablation
+    from training.ablation.table import ablation_markdown, ablation_terminal, summarise_ablation
 
     summary = summarise_ablation(found, resamples=resamples)
     as_data, as_page = TABLE_FILES

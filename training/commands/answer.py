@@ -14,8 +14,8 @@ from training.commands.opening import refuse_given
 if TYPE_CHECKING:
     from training.answering import Answer
     from training.checkpoint import Run
-    from training.lone_pages import LonePage
-    from training.selection import Selection
+    from training.pages.lone import LonePage
+    from training.selection.select import Selection
     from training.vlm import VisionLanguageModel
 
 _SHARE = click.FloatRange(min=0, max=1, min_open=True)
@@ -133,7 +133,7 @@ def answer(
         raise UsageError("give --budget or --coverage, not both")
     from training.answering import answering_model, load_run_for
     from training.answering.report import answers_text
-    from training.lone_pages import read_pages
+    from training.pages.lone import read_pages
     from training.refinement import Refinement
 
     settings = {"budget": budget, "coverage": coverage, "refinement": Refinement(**refinement)}
@@ -231,6 +231,6 @@ def _write(payload: dict[str, Any], selection: Selection | None, out: Path) -> l
     write_json(out / "answer.json", payload)
     if selection is None:
         return [out / "answer.json"]
-    from training.render import save_pictures
+    from training.rendering.pictures import save_pictures
 
     return [out / "answer.json", *save_pictures(selection, out)]

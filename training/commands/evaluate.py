@@ -157,8 +157,8 @@ def _regions(
     baselines_only: bool = options["baselines_only"]
     if run is None and not baselines_only:
         raise UsageError("name the RUN to score, or score the baselines alone with --baselines-only")
-    from training.evaluation_report import terminal_text
-    from training.evaluation_run import evaluate_dataset, write_evaluation
+    from training.evaluation.report import terminal_text
+    from training.evaluation.run import evaluate_dataset, write_evaluation
     from training.opening import open_run
 
     loaded = open_run(run, model, device) if run is not None else None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from training.features import FeatureCache, Plan
     from training.features.pruning import PrunePlan
     from training.features.scanning import Scan
-    from training.pages import PageStore
+    from training.pages.store import PageStore
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _SHOWN = 20
@@ -91,7 +91,7 @@ def extract(
     from pinpoint_data.workspace import Workspace
     from training.features import plan_extraction
     from training.features.plan import check_space
-    from training.pages import PageStore
+    from training.pages.store import PageStore
 
     store = PageStore.of_backbone(Workspace.open(workspace), backbone)
     cache, cached = _opened(folder, backbone)
@@ -167,7 +167,7 @@ def _encode(
 ) -> int | None:
     from training.features import create_cache, extract
     from training.features.extraction import BATCH_TOKENS
-    from training.interrupt import stop_on_signals
+    from training.fitting.interrupt import stop_on_signals
 
     cache = create_cache(folder, backbone)
     with stop_on_signals() as stop:
@@ -303,7 +303,7 @@ def _wanted(cache: FeatureCache, workspaces: tuple[Path, ...]) -> set[str]:
     from pinpoint_data.progress import track
     from pinpoint_data.workspace import Workspace
     from training.features import page_key
-    from training.pages import PageStore
+    from training.pages.store import PageStore
 
     wanted = set()
     for workspace in workspaces:

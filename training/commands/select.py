@@ -12,7 +12,7 @@ from pinpoint_data.errors import UsageError
 from training.commands.opening import device_option, model_option
 
 if TYPE_CHECKING:
-    from training.selection import Selection
+    from training.selection.select import Selection
 
 _SHARE = click.FloatRange(min=0, max=1, min_open=True)
 _BOXES_SHOWN = 20
@@ -81,9 +81,9 @@ def select(
     """
     if coverage is not None and (budget is not None or exact):
         raise UsageError("--coverage stands alone, without --budget and --exact")
-    from training.lone_pages import read_pages
     from training.opening import open_run
-    from training.selection import select_regions
+    from training.pages.lone import read_pages
+    from training.selection.select import select_regions
 
     # Bytes of the command line that are no text arrive as lone surrogates, which no file can hold.
     question = question.encode("utf-8", "replace").decode("utf-8")
@@ -112,8 +112,8 @@ def select(
 
 def _write(selection: Selection, payload: dict[str, Any], out: Path) -> list[Path]:
     from pinpoint_data.atomic import write_json
-    from training.render import save_pictures
-    from training.render_html import save_html
+    from training.rendering.html import save_html
+    from training.rendering.pictures import save_pictures
 
     out.mkdir(parents=True, exist_ok=True)
     # Pictures of an earlier question over other pages would be taken for this one's.

@@ -18,7 +18,7 @@ from pinpoint_data.errors import UsageError
 from training.commands.opening import model_option, model_setting
 
 if TYPE_CHECKING:
-    from training.fit import Trainer
+    from training.fitting.fit import Trainer
 
 _SMOOTH = 0.9
 
@@ -82,8 +82,8 @@ def train(
     if resume and (config or settings or sources):
         raise UsageError("--resume keeps the run's own settings and sources; leave out --config, --set and --source")
     from training.config import load_config
-    from training.distributed import open_world
-    from training.start import new_run, resume_run
+    from training.fitting.distributed import open_world
+    from training.fitting.start import new_run, resume_run
 
     features = None if cache == "none" else Path(cache)
     with open_world() as world, _alone(run) if world.is_main else nullcontext():
@@ -136,7 +136,7 @@ def _alone(run: Path) -> Iterator[None]:
 
 
 def _fit(trainer: Trainer) -> int | None:
-    from training.fit import fit
+    from training.fitting.fit import fit
 
     pace: float | None = None
 

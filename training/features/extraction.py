@@ -19,7 +19,7 @@ from training.backbones.base import Backbone, EncodedPage, PageInput, encode_pag
 from training.features.cache import FeatureCache
 from training.features.plan import Plan, PlannedPage
 from training.features.writer import SHARD_BYTES, FeatureWriter
-from training.pages import PageStore
+from training.pages.store import PageStore
 
 BATCH_TOKENS = 16_384
 

@@ -8,7 +8,7 @@ from dataclasses import astuple, dataclass
 
 from pinpoint_data.errors import PageError
 from pinpoint_data.words.base import PageWords
-from training.pages import PageStore
+from training.pages.store import PageStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from training.backbones.base import Backbone
 from training.features.cache import FeatureCache
 from training.features.keys import PageKey, in_share, page_key
 from training.features.writer import SHARD_BYTES
-from training.pages import PageStore
+from training.pages.store import PageStore
 
 _MARGIN = 1.02
 """Headers, index parts, and the file system's own blocks."""

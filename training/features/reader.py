@@ -18,7 +18,7 @@ from training.features.keys import page_key
 from training.features.prefetch import Prefetcher
 from training.features.scanning import scan
 from training.features.shard_file import ShardFile
-from training.pages import PageStore
+from training.pages.store import PageStore
 
 PREFETCH_BYTES = 2 * 2**30
 

@@ -23,7 +23,7 @@ from training.backbones.base import EncodedPage
 from training.features.cache import CACHE_FILE, DTYPES, FORMAT, FeatureCache
 from training.features.index import Entry, checksum, write_part
 from training.features.keys import PageKey
-from training.page_cache import host_tensor
+from training.pages.cache import host_tensor
 
 SHARD_BYTES = 256 * 2**20
 SHARD_SECONDS = 300.0

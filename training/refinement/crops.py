@@ -13,8 +13,8 @@ import numpy.typing as npt
 from pinpoint_data.token_grid import TokenGrid
 from training.refinement.places import project_mask
 from training.refinement.reading_order import reading_order
-from training.regions import Mask, connected_components, cover_rectangles
-from training.selection import SelectedPage
+from training.selection.regions import Mask, connected_components, cover_rectangles
+from training.selection.select import SelectedPage
 
 Regions = Literal["components", "windows"]
 Rectangles = npt.NDArray[np.int64]

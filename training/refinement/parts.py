@@ -11,7 +11,7 @@ from training.refinement.crops import Box, Crop, make_crops, page_rectangles
 from training.refinement.places import project_mask
 from training.refinement.sequence import Part, with_global_view
 from training.refinement.settings import Refinement
-from training.selection import SelectedPage
+from training.selection.select import SelectedPage
 from training.vlm import ImageLayout, VisionLanguageModel, VisualTokens
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pinpoint_data.token_grid import TokenGrid
-from training.regions import Mask
+from training.selection.regions import Mask
 
 Points = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]

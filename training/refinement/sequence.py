@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 
 from training.refinement.places import Index, cells_at, centres
-from training.regions import Mask
+from training.selection.regions import Mask
 from training.vlm import GLOBAL, GRID, NEWLINE, ImageLayout, PromptSequence, VisionLanguageModel, VisualTokens
 
 Pieces = Sequence[Sequence[int]]

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pinpoint_data.errors import UsageError
 from training.refinement.crops import Regions
-from training.selection import MAX_WASTE
+from training.selection.select import MAX_WASTE
 
 Positions = Literal["packed", "original"]
 

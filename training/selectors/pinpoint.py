@@ -14,7 +14,7 @@ from training.selectors.base import QuestionView, Scores, register_scorer
 if TYPE_CHECKING:
     from training.backbones.base import EncodedPage, PageInput
     from training.checkpoint import Run
-    from training.page_cache import PageTokens
+    from training.pages.cache import PageTokens
 
 KEPT_BYTES = 2**30
 _PAGES_AT_ONCE = 32

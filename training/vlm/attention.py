@@ -24,7 +24,7 @@ from transformers.models.qwen2_vl.modeling_qwen2_vl import apply_rotary_pos_emb_
 from transformers.vision_utils import get_vision_window_index
 
 from pinpoint_data.errors import UsageError
-from training.chunking import chunk_length
+from training.aligner.chunking import chunk_length
 from training.vlm.layout import GLOBAL, ImageLayout, PromptSequence, VisualTokens
 from training.vlm.llava_next import LlavaNext
 from training.vlm.model import VisionLanguageModel

@@ -22,7 +22,7 @@ from training.checkpoint import load_run
 from training.flops import ModelShape, aligner_flops, decode_flops, prefill_flops, vision_flops
 from training.flops.parts import AlignerShape
 from training.refinement import Refinement
-from training.selection import select_regions
+from training.selection.select import select_regions
 
 QUESTION = "What was the total in 2019?"
 PAGES = [page(0, 300, 400), page(1, 336, 224)]

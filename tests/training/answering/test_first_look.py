@@ -11,7 +11,7 @@ from tests.training.vlm.pictures import noise
 from training.answering import answering_model, make_answerers
 from training.checkpoint import load_run
 from training.flops import ModelShape, vision_flops
-from training.selection import select_regions
+from training.selection.select import select_regions
 from training.vlm import open_model
 
 WIDTH, HEIGHT = 300, 420

@@ -21,7 +21,7 @@ from tests.loaders.build import page, sha256
 from training.backbones.base import EncodedPage, PageInput
 from training.features import FeatureCache, create_cache, extract, page_key, plan_extraction, scan
 from training.features.plan import Plan
-from training.pages import PageStore
+from training.pages.store import PageStore
 
 FAKE = "tests.training.features.build:FakeBackbone"
 

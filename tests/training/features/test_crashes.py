@@ -21,7 +21,7 @@ from pinpoint_data.errors import TrainingError, UsageError
 from pinpoint_data.workspace import Workspace
 from tests.training.features.build import FakeBackbone, expected, fill, names, same_bits, workspace
 from training.features import open_features, prune, read_cache, scan, verify, writer
-from training.pages import PageStore
+from training.pages.store import PageStore
 
 REPO = Path(__file__).resolve().parents[3]
 

@@ -18,7 +18,7 @@ from pinpoint_data.errors import PinpointError, TrainingError, UsageError
 from pinpoint_data.workspace import Workspace
 from tests.training.features.build import FakeBackbone, expected, fill, names, page_ids, same_bits, workspace
 from training.features import open_features, page_key, prune, read_cache, scan, verify
-from training.pages import PageStore
+from training.pages.store import PageStore
 
 
 @pytest.fixture(autouse=True)

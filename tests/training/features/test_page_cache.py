@@ -11,8 +11,8 @@ import torch
 from pinpoint_data.errors import TrainingError
 from tests.training.features.build import FakeBackbone, expected, page_ids, same_bits, workspace
 from training.backbones import OcrGrid
-from training.page_cache import PageCache
-from training.pages import PageStore
+from training.pages.cache import PageCache
+from training.pages.store import PageStore
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])

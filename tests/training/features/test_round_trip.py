@@ -19,7 +19,7 @@ from training import features
 from training.backbones import OcrGrid
 from training.backbones.base import EncodedPage, PageInput
 from training.features import open_features, read_cache, scan
-from training.pages import PageStore
+from training.pages.store import PageStore
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import torch
 from pinpoint_data.token_grid import even_grid
 from pinpoint_data.windows import WindowSpec, make_windows
 from tests.training.flops.small import FAMILIES, Counter, build, small_config
-from training.aligner import Aligner, window_tokens
+from training.aligner.model import Aligner, window_tokens
 from training.flops import AlignerShape, FlopCount, ModelShape, aligner_flops, decode_flops, prefill_flops, vision_flops
 from training.vlm.published import published_config
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pinpoint_data.token_grid import TokenGrid
 from pinpoint_data.windows import WindowSpec
 from tests.training.views import page_view
-from training.selection import SelectedPage
+from training.selection.select import SelectedPage
 
 
 @st.composite

@@ -19,10 +19,10 @@ from loaders.samples import Sample
 from pinpoint_data.errors import GeometryError, Outcome, PageError, Problem, TrainingError
 from pinpoint_data.progress import track
 from pinpoint_data.windows import LabelRule
-from training.evaluation_intervals import FloatArray, columns_of
-from training.evaluation_pages import PageViews
-from training.page_cache import PageTokens
-from training.question_scores import QuestionEvidence, score_ranking
+from training.evaluation.intervals import FloatArray, columns_of
+from training.evaluation.pages import PageViews
+from training.evaluation.question_scores import QuestionEvidence, score_ranking
+from training.pages.cache import PageTokens
 from training.selectors.base import WindowScorer, checked_scores, window_places
 
 BUDGETS = (0.10, 0.25, 0.60)

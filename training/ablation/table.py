@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from pinpoint_data import __version__
-from training.ablation import BASE, BUDGETS, COVERAGES, Ablation, VariantRun
-from training.evaluation_intervals import RESAMPLES, FloatArray, bootstrap_facts, differences, intervals
-from training.evaluation_report import interval_lines
-from training.evaluation_tables import ScoreTable, markdown_report, score_rows, score_table, terminal
-from training.question_scores import share_name
+from training.ablation.run import BASE, BUDGETS, COVERAGES, Ablation, VariantRun
+from training.evaluation.intervals import RESAMPLES, FloatArray, bootstrap_facts, differences, intervals
+from training.evaluation.question_scores import share_name
+from training.evaluation.report import interval_lines
+from training.evaluation.tables import ScoreTable, markdown_report, score_rows, score_table, terminal
 
 ABLATION_VERSION = 1
 _BY_WINDOWS = ("region_accuracy@", "coverage@", "top1_accuracy")

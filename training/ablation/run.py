@@ -21,14 +21,14 @@ from loaders.samples import load_samples
 from pinpoint_data.errors import Outcome, PinpointError, Problem, TrainingError, UsageError
 from training.checkpoint import ALIGNER_FILE, METRICS_FILE, STATE_FILE, read_run_config
 from training.config import TrainConfig, load_config
-from training.data import label_samples, split_by_document
-from training.evaluation import Evaluation
-from training.evaluation_run import evaluate_dataset, write_evaluation
-from training.fit import Report, fit
-from training.geometry import Geometries
-from training.metrics import read_metrics
+from training.evaluation.comparison import Evaluation
+from training.evaluation.run import evaluate_dataset, write_evaluation
+from training.fitting.data import label_samples, split_by_document
+from training.fitting.fit import Report, fit
+from training.fitting.metrics import read_metrics
+from training.fitting.start import new_run, resume_run
 from training.opening import open_run
-from training.start import new_run, resume_run
+from training.pages.geometry import Geometries
 
 BASE = "base"
 TABLE_FILES = ("ablation.json", "ablation.md")

@@ -17,14 +17,14 @@ from pinpoint_data.grids import GRID_NAMES, make_grid
 from pinpoint_data.windows import LabelRule, WindowSpec
 from pinpoint_data.workspace import Workspace
 from training.checkpoint import Run
-from training.evaluation import BUDGETS, COVERAGES, Evaluation, evaluate
-from training.evaluation_intervals import RESAMPLES
-from training.evaluation_pages import PageViews, check_pages
-from training.evaluation_report import markdown
-from training.evaluation_split import choose_questions, listed
-from training.evaluation_summary import summarise
+from training.evaluation.comparison import BUDGETS, COVERAGES, Evaluation, evaluate
+from training.evaluation.intervals import RESAMPLES
+from training.evaluation.pages import PageViews, check_pages
+from training.evaluation.report import markdown
+from training.evaluation.split import choose_questions, listed
+from training.evaluation.summary import summarise
 from training.features import open_features
-from training.pages import PageStore
+from training.pages.store import PageStore
 from training.selectors import PinpointScorer, make_scorer
 
 BASELINES = ("random", "text-density", "bm25")

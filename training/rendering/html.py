@@ -15,8 +15,8 @@ from PIL import Image
 
 from pinpoint_data.atomic import write_text
 from pinpoint_data.errors import one_line
-from training.heat import STOPS, Heat, colours, outlines, pages_shown, token_heat
-from training.selection import SelectedPage, Selection
+from training.rendering.heat import STOPS, Heat, colours, outlines, pages_shown, token_heat
+from training.selection.select import SelectedPage, Selection
 
 _WIDEST, _TALLEST = 1600, 8000
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from training.aligner import Aligner
+from training.aligner.model import Aligner
 from training.backbones.base import Backbone
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from loaders.samples import Sample
 from pinpoint_data.grids import TokenGrid
 from pinpoint_data.windows import WindowSpec, make_windows
-from training.pages import PageStore
+from training.pages.store import PageStore
 from training.selectors.base import PageView, QuestionView
 
 _PAGES_KEPT = 128

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pinpoint_data.grids import TokenGrid
 from pinpoint_data.windows import Windows, WindowSpec, make_windows
-from training.aligner import window_tokens
+from training.aligner.model import window_tokens
 from training.backbones.base import Backbone
 
 

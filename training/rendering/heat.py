@@ -10,7 +10,7 @@ import numpy.typing as npt
 import shapely
 from PIL import Image
 
-from training.selection import SelectedPage, Selection
+from training.selection.select import SelectedPage, Selection
 
 STOPS = ((255, 250, 220), (254, 213, 105), (250, 142, 50), (214, 47, 39), (128, 8, 30))
 """Light yellow to dark red: ordered in lightness, so it survives grey print and colour blindness."""

@@ -16,7 +16,7 @@ from loaders.samples import Sample
 from pinpoint_data.errors import GeometryError, TrainingError
 from pinpoint_data.windows import NEGATIVE, POSITIVE, LabelRule, label_windows
 from training.config import DataConfig
-from training.geometry import Geometries
+from training.pages.geometry import Geometries
 
 Boxes = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int8]

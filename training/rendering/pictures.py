@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from pinpoint_data.atomic import atomic_path
 from pinpoint_data.errors import one_line
-from training.heat import Heat, Outline, colours, outlines, pages_shown, token_heat
-from training.selection import Selection
+from training.rendering.heat import Heat, Outline, colours, outlines, pages_shown, token_heat
+from training.selection.select import Selection
 
 INK, MUTED, LINE, PAPER = (29, 36, 48), (102, 112, 133), (208, 213, 221), (255, 255, 255)
 ACCENT = (20, 90, 210)

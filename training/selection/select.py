@@ -20,8 +20,8 @@ import numpy as np
 from pinpoint_data.errors import UsageError
 from pinpoint_data.ranking import TokenRanking
 from pinpoint_data.windows import make_windows
-from training.selection_cost import selection_cost
-from training.selection_result import SelectedBox, SelectedPage, Selection, TokenLimit, joined_boxes
+from training.selection.cost import selection_cost
+from training.selection.result import SelectedBox, SelectedPage, Selection, TokenLimit, joined_boxes
 from training.selectors.base import PageView, QuestionView, Scores, WindowScorer, checked_scores_many, window_places
 from training.selectors.pinpoint import PinpointScorer
 

@@ -15,13 +15,13 @@ from training.backbones import make_backbone
 from training.backbones.base import Backbone
 from training.checkpoint import STATE_FILE, read_run_config, read_settings, refuse_overwriting, write_run_config
 from training.config import TrainConfig
-from training.data import TrainingData, label_samples, split_by_document
-from training.distributed import World
-from training.fit import Trainer
-from training.geometry import Geometries
-from training.numerics import available_threads
-from training.page_cache import PageCache, PageTokens
-from training.pages import PageStore
+from training.fitting.data import TrainingData, label_samples, split_by_document
+from training.fitting.distributed import World
+from training.fitting.fit import Trainer
+from training.fitting.numerics import available_threads
+from training.pages.cache import PageCache, PageTokens
+from training.pages.geometry import Geometries
+from training.pages.store import PageStore
 
 
 def new_run(

@@ -20,21 +20,21 @@ import torch
 from torch import Tensor
 
 from pinpoint_data.errors import TrainingError
-from training.batches import Batch, draw_batch, epoch_batches
+from training.aligner.losses import PinpointLoss
 from training.checkpoint import METRICS_FILE, STATE_FILE, config_digest, make_aligner, save_aligner
 from training.config import FitConfig, TrainConfig
-from training.data import TrainingData
-from training.distributed import World
-from training.geometry import Geometries
-from training.interrupt import stop_on_signals
-from training.losses import PinpointLoss
-from training.metrics import MetricsFile
-from training.model_card import write_card
-from training.numerics import available_threads, numerics
-from training.page_cache import PageTokens
-from training.step import loss_backward, split_batch
+from training.fitting.batches import Batch, draw_batch, epoch_batches
+from training.fitting.data import TrainingData
+from training.fitting.distributed import World
+from training.fitting.interrupt import stop_on_signals
+from training.fitting.metrics import MetricsFile
+from training.fitting.model_card import write_card
+from training.fitting.numerics import available_threads, numerics
+from training.fitting.step import loss_backward, split_batch
+from training.fitting.watch import validate
+from training.pages.cache import PageTokens
+from training.pages.geometry import Geometries
 from training.tensor_file import read_tensors, write_tensors
-from training.watch import validate
 
 _STATE_KIND = "pinpoint-training-state"
 Report = Callable[[dict[str, Any]], None]

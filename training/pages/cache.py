@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pinpoint_data.errors import TrainingError
 from training.backbones.base import Backbone, EncodedPage, FloatArray
-from training.pages import PageStore
+from training.pages.store import PageStore
 
 _HALF_MAX = float(np.finfo(np.float16).max)
 

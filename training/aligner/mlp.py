@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from pinpoint_data.errors import TrainingError
-from training.chunking import chunk_length
+from training.aligner.chunking import chunk_length
 
 _LEAST_ROWS = 1024
 """Fewer rows at a time would read the weights more often than the tokens."""

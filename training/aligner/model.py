@@ -24,9 +24,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pinpoint_data.errors import TrainingError
+from training.aligner.mlp import Mlp, rms_scale
+from training.aligner.window_pooling import window_scores
 from training.config import Normalise, Similarity
-from training.mlp import Mlp, rms_scale
-from training.window_pooling import window_scores
 
 
 class Aligner(nn.Module):

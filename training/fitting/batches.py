@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pinpoint_data.windows import NEGATIVE, POSITIVE
 from training.config import LossConfig
-from training.data import Example
+from training.fitting.data import Example
 
 _ORDER, _DRAW = 0, 1
 

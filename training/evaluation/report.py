@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pinpoint_data.schema import ROLES
-from training.evaluation_tables import ScoreTable, markdown_report, score_table, short_score, terminal
-from training.question_scores import share_name
+from training.evaluation.question_scores import share_name
+from training.evaluation.tables import ScoreTable, markdown_report, score_table, short_score, terminal
 
 Summary = Mapping[str, Any]
 FEW_DOCUMENTS = 10

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from training.evaluation import Evaluation
-from training.evaluation_intervals import (
+from training.evaluation.comparison import Evaluation
+from training.evaluation.intervals import (
     RESAMPLES,
     Columns,
     bootstrap_facts,

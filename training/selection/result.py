@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from pinpoint_data.errors import UsageError
 from pinpoint_data.ranking import TokenRanking
-from training.regions import connected_components, cover_rectangles
-from training.selection_cost import SelectionCost
+from training.selection.cost import SelectionCost
+from training.selection.regions import connected_components, cover_rectangles
 from training.selectors.base import PageView
 
 SELECTION_VERSION = 1

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from training.chunking import chunk_length
+from training.aligner.chunking import chunk_length
 
 _LEAST_LENGTH = 1e-12
 

@@ -12,12 +12,12 @@ import torch
 
 from pinpoint_data.scores import rank_windows, windows_to_coverage
 from pinpoint_data.windows import NEGATIVE, POSITIVE
-from training.aligner import Aligner
-from training.data import Example
-from training.distributed import World
-from training.geometry import Geometries, PageGeometry
-from training.page_cache import PageTokens
-from training.questions import encode_questions
+from training.aligner.model import Aligner
+from training.aligner.questions import encode_questions
+from training.fitting.data import Example
+from training.fitting.distributed import World
+from training.pages.cache import PageTokens
+from training.pages.geometry import Geometries, PageGeometry
 
 WATCH_BUDGET = 0.25
 _NAMES = ("auc", "recall", "top1")

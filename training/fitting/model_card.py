@@ -9,7 +9,7 @@ from typing import Any
 
 from pinpoint_data.atomic import write_text
 from training.checkpoint import CARD_FILE, CONFIG_FILE, DOCUMENTS_FILE, METRICS_FILE
-from training.metrics import read_metrics
+from training.fitting.metrics import read_metrics
 
 _SCORES = {"recall": "evidence recall at 0.25", "top1": "top-1 accuracy", "auc": "pairs ranked rightly"}
 

@@ -17,13 +17,13 @@ import torch
 from torch import Tensor
 
 from pinpoint_data.errors import TrainingError
-from training.aligner import Aligner
-from training.batches import Batch, PageWindows
-from training.distributed import World
-from training.geometry import Geometries
-from training.losses import BatchLoss, PinpointLoss
-from training.page_cache import PageTokens
-from training.questions import encode_questions
+from training.aligner.losses import BatchLoss, PinpointLoss
+from training.aligner.model import Aligner
+from training.aligner.questions import encode_questions
+from training.fitting.batches import Batch, PageWindows
+from training.fitting.distributed import World
+from training.pages.cache import PageTokens
+from training.pages.geometry import Geometries
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""The aligner: its parts, its losses, and questions as it takes them."""

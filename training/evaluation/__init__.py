@@ -1,0 +1,1 @@
+"""Window scorers compared on the same questions, with intervals and tables."""

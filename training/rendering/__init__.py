@@ -1,0 +1,1 @@
+"""Selections as pictures and as a page to open in a browser."""

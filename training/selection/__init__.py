@@ -1,0 +1,1 @@
+"""From window scores to regions of pages, and what that took."""
