@@ -7,12 +7,10 @@ import shutil
 import subprocess
 import sys
 from collections import namedtuple
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from click.testing import CliRunner, Result
 
 from loaders.publishing import publish
@@ -24,14 +22,6 @@ from tests.training.runs import tiny_run
 from training.commands.features import features
 
 BACKBONE = ["--set", f"backbone.name={FAKE}", "--set", "backbone.options={}"]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def invoke(*arguments: object) -> Result:

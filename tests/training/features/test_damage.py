@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,6 @@ from pinpoint_data.workspace import Workspace
 from tests.training.features.build import FakeBackbone, expected, fill, names, page_ids, same_bits, workspace
 from training.features import open_features, page_key, prune, read_cache, scan, verify
 from training.pages.store import PageStore
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

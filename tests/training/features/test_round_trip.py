@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +19,6 @@ from training.backbones import OcrGrid
 from training.backbones.base import EncodedPage, PageInput
 from training.features import open_features, read_cache, scan
 from training.pages.store import PageStore
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
 
 BACKBONES = [
     FakeBackbone("bfloat16"),
