@@ -82,6 +82,10 @@ def test_features_training_scores_and_answers(documents: Path, family: str, tmp_
     answers = pinpoint("evaluate", run, *data, "--answers", "--coverages", "0.6,0.25", "--limit", 3, *here)
     found = answers["scores"]["all"]
     assert set(found) == {"vanilla", "pinpoint@0.60", "pinpoint@0.25"}
+    if family == "qwen2-vl":
+        fewer = ("--answers", "--modes", "vanilla", "--limit", 3, "--max-pixels", 60 * 28 * 28)
+        few = pinpoint("evaluate", run, *data, *fewer, *here)["scores"]["all"]["vanilla"]["visual_tokens"]["mean"]
+        assert few <= 60 < found["vanilla"]["visual_tokens"]["mean"]
 
     page = next((documents / "drawn" / "documents").iterdir())
     one = pinpoint("answer", run, page, "What is the total?", "--vanilla", *here, "--out", tmp_path / "answer")

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 _OF_REGIONS = ("budgets", "scorers", "baselines_only", "grid", "cache")
-_OF_ANSWERS = ("modes", "coverages", "refinement", "limit", "max_new_tokens")
+_MODEL_OPTIONS = ("max_pixels", "dtype", "revision")
+_OF_ANSWERS = ("modes", "coverages", "refinement", "limit", "max_new_tokens", *_MODEL_OPTIONS)
 
 
 def _shares(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[float, ...]:
@@ -87,6 +88,17 @@ def _shares(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple
     show_default=True,
     help="With --answers: the longest answer.",
 )
+@click.option(
+    "--max-pixels",
+    type=click.IntRange(min=1),
+    help="With --answers: the most pixels the answering model encodes a page with (Qwen-VL). Default: its own limit.",
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(["bfloat16", "float16", "float32"]),
+    help="With --answers: of the answering model. Default: the run's, or bfloat16.",
+)
+@click.option("--revision", help="With --answers: branch, tag or commit of a --model on the hub.")
 @click.option("--cache", type=_FOLDER, help="Feature cache (pinpoint features) that visual tokens are read from.")
 @model_option
 @device_option
@@ -179,11 +191,12 @@ def _answers(
     from training.answering import answering_model, load_run_for
 
     refinement = _refinement(options["refinement"])
+    own = {name: options[name] for name in _MODEL_OPTIONS}
     loaded = load_run_for(run, model, device)
     folder = out or run / f"evaluation-{common['split'] or 'validation'}"
     evaluation, summary = evaluate_answers(
         run=loaded,
-        model=answering_model(loaded, model, device=device),
+        model=answering_model(loaded, model, device=device, **own),
         out=folder,
         modes=[mode.strip() for mode in options["modes"].split(",")],
         coverages=options["coverages"],
