@@ -65,13 +65,10 @@ def selection_cost(scorer: WindowScorer, view: QuestionView, seconds: Mapping[st
 def _vision_flops(run: Run, view: QuestionView) -> Mapping[str, int]:
     if run.backbone.reads_words:
         return {}  # transformers, which takes seconds to import, is not needed to know that
-    from training.answering.cost import patches_of
+    from training.answering.cost import look_flops
     from training.backbones.vlm import VlmBackbone
-    from training.flops import ModelShape, vision_flops
 
     if not isinstance(run.backbone, VlmBackbone):
         return {}
     model = run.backbone.model
-    shape = ModelShape.of(model.config)
-    layouts = [model.layout(page.page_input.width, page.page_input.height) for page in view.pages]
-    return vision_flops(shape, patches_of(shape, layouts))
+    return look_flops(model, [model.layout(page.page_input.width, page.page_input.height) for page in view.pages])
