@@ -22,7 +22,7 @@ from pinpoint_data.windows import LabelRule, WindowSpec
 from tests.training.views import page_view, question_view, square_grid
 from training.evaluation.intervals import differences, intervals
 from training.evaluation.question_scores import QuestionEvidence, score_ranking, share_name
-from training.selectors import window_places
+from training.window_scorers import window_places
 
 BUDGETS, COVERAGES = (0.1, 0.25, 0.6), (0.6, 0.25, 0.1)
 

@@ -30,7 +30,7 @@ from training.opening import open_run
 from training.pages.cache import PageCache
 from training.pages.lone import read_pages
 from training.selection.select import select_many, select_regions
-from training.selectors import PinpointScorer, window_places
+from training.window_scorers import PinpointScorer, window_places
 
 GRID = square_grid(6, 8)
 

@@ -12,7 +12,7 @@ from pinpoint_data.grids import TokenGrid
 from pinpoint_data.windows import WindowSpec, make_windows
 from pinpoint_data.words.base import PageWords
 from training.backbones.base import PageInput
-from training.selectors.base import PageView, QuestionView
+from training.window_scorers.base import PageView, QuestionView
 
 Box = tuple[float, float, float, float]
 

@@ -16,8 +16,8 @@ from training.backbones.base import Backbone, EncodedPage, PageInput, Tokens, en
 from training.backbones.vlm import VlmBackbone
 from training.checkpoint import Run
 from training.flops import FlopCount
-from training.selectors import PinpointScorer
 from training.vlm import VisionLanguageModel
+from training.window_scorers import PinpointScorer
 
 Look = Literal["page", "glance", "own"]
 

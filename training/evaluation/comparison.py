@@ -23,7 +23,7 @@ from training.evaluation.intervals import FloatArray, columns_of
 from training.evaluation.pages import PageViews
 from training.evaluation.question_scores import QuestionEvidence, score_ranking
 from training.pages.cache import PageTokens
-from training.selectors.base import WindowScorer, checked_scores, window_places
+from training.window_scorers.base import WindowScorer, checked_scores, window_places
 
 BUDGETS = (0.10, 0.25, 0.60)
 COVERAGES = (0.60, 0.25, 0.10)

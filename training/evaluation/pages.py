@@ -9,7 +9,7 @@ from loaders.samples import Sample
 from pinpoint_data.grids import TokenGrid
 from pinpoint_data.windows import WindowSpec, make_windows
 from training.pages.store import PageStore
-from training.selectors.base import PageView, QuestionView
+from training.window_scorers.base import PageView, QuestionView
 
 _PAGES_KEPT = 128
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from pinpoint_data.scores import MeasuredEvidence, PageEvidence, TokenRanking
 from pinpoint_data.windows import POSITIVE, LabelRule, Windows, label_windows
-from training.selectors.base import QuestionView
+from training.window_scorers.base import QuestionView
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,7 @@ from training.evaluation.split import choose_questions, listed
 from training.evaluation.summary import summarise
 from training.features import open_features
 from training.pages.store import PageStore
-from training.selectors import PinpointScorer, make_scorer
+from training.window_scorers import PinpointScorer, make_scorer
 
 BASELINES = ("random", "text-density", "bm25")
 CEILING = "oracle"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from training.selectors.base import QuestionView, WindowScorer
-from training.selectors.pinpoint import PinpointScorer
+from training.window_scorers.base import QuestionView, WindowScorer
+from training.window_scorers.pinpoint import PinpointScorer
 
 if TYPE_CHECKING:
     from training.checkpoint import Run

@@ -13,7 +13,7 @@ from pinpoint_data.errors import UsageError
 from pinpoint_data.ranking import TokenRanking
 from training.selection.cost import SelectionCost
 from training.selection.regions import connected_components, cover_rectangles
-from training.selectors.base import PageView
+from training.window_scorers.base import PageView
 
 SELECTION_VERSION = 1
 # 0.6 of 1,000 tokens must be 600 tokens, whatever the last bit of 0.6 * 1000 says.

@@ -22,8 +22,15 @@ from pinpoint_data.ranking import TokenRanking
 from pinpoint_data.windows import make_windows
 from training.selection.cost import selection_cost
 from training.selection.result import SelectedBox, SelectedPage, Selection, TokenLimit, joined_boxes
-from training.selectors.base import PageView, QuestionView, Scores, WindowScorer, checked_scores_many, window_places
-from training.selectors.pinpoint import PinpointScorer
+from training.window_scorers.base import (
+    PageView,
+    QuestionView,
+    Scores,
+    WindowScorer,
+    checked_scores_many,
+    window_places,
+)
+from training.window_scorers.pinpoint import PinpointScorer
 
 if TYPE_CHECKING:
     from training.backbones.base import PageInput

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.selectors.base import QuestionView, Scores, register_scorer
+from training.window_scorers.base import QuestionView, Scores, register_scorer
 
 if TYPE_CHECKING:
     from training.backbones.base import EncodedPage, PageInput

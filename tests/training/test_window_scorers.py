@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pinpoint_data.errors import TrainingError, UsageError
 from pinpoint_data.windows import WindowSpec
 from tests.training.views import page_view, question_view, square_grid
-from training.selectors import (
+from training.window_scorers import (
     BM25Scorer,
     OracleScorer,
     RandomScorer,
@@ -22,8 +22,8 @@ from training.selectors import (
     scorer_names,
     window_places,
 )
-from training.selectors.base import checked_scores
-from training.selectors.bm25 import STOP_WORDS, terms
+from training.window_scorers.base import checked_scores
+from training.window_scorers.bm25 import STOP_WORDS, terms
 
 # Four windows of 2 x 2 cells, 20 x 20 pixels each, side by side in a square of 40.
 GRID = square_grid(4, 4)

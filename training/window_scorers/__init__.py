@@ -1,6 +1,6 @@
 """Window scorers: what ranks the windows of a question's pages, from random order to a trained run."""
 
-from training.selectors.base import (
+from training.window_scorers.base import (
     BatchedScorer,
     PageView,
     QuestionView,
@@ -11,9 +11,9 @@ from training.selectors.base import (
     stable_generator,
     window_places,
 )
-from training.selectors.bm25 import BM25Scorer
-from training.selectors.pinpoint import PinpointScorer
-from training.selectors.simple import OracleScorer, RandomScorer, TextDensityScorer
+from training.window_scorers.bm25 import BM25Scorer
+from training.window_scorers.pinpoint import PinpointScorer
+from training.window_scorers.simple import OracleScorer, RandomScorer, TextDensityScorer
 
 __all__ = [
     "BM25Scorer",

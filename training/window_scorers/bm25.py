@@ -23,7 +23,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from training.selectors.base import PageView, QuestionView, Scores, register_scorer
+from training.window_scorers.base import PageView, QuestionView, Scores, register_scorer
 
 _TERM = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)*")
 

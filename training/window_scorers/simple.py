@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pinpoint_data.boxes import area, intersection_area
-from training.selectors.base import QuestionView, Scores, register_scorer, stable_generator
+from training.window_scorers.base import QuestionView, Scores, register_scorer, stable_generator
 
 if TYPE_CHECKING:
     from pinpoint_data.grids import TokenGrid
