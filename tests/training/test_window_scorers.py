@@ -199,9 +199,9 @@ class TestRegistry:
     def test_names_and_making(self):
         assert {"random", "text-density", "bm25", "oracle", "pinpoint"} <= set(scorer_names())
         assert make_scorer("random", seed=3).seed == 3
-        assert make_scorer("tests.training.test_selectors:Constant").name == "constant"
+        assert make_scorer("tests.training.test_window_scorers:Constant").name == "constant"
 
-    @pytest.mark.parametrize("name", ["nope", "tests.training.nope:X", "tests.training.test_selectors:Nope"])
+    @pytest.mark.parametrize("name", ["nope", "tests.training.nope:X", "tests.training.test_window_scorers:Nope"])
     def test_unknown(self, name):
         with pytest.raises(UsageError):
             make_scorer(name)
