@@ -198,7 +198,7 @@ class TestOddPages:
         assert answerer.answer(QUESTION, PAGES).visual_tokens > 0
 
     def test_more_pages_than_are_remembered_are_encoded_once_a_question(self, tiny_model, run_of, monkeypatch):
-        monkeypatch.setattr("training.answering.encoded.MOST_TOKENS", 100)
+        monkeypatch.setattr("training.pages.memory.MOST_TOKENS", 100)
         model, encoded = tiny_model("qwen2-vl"), []
         own = type(model).encode
         monkeypatch.setattr(

@@ -1,0 +1,201 @@
+"""What a token selector sees and returns, and the registry of selectors by name.
+
+A selector keeps some of the visual tokens of a question's pages. One from outside is ten lines:
+
+    class TopOfPage(Selector):
+        name = "top-of-page"
+
+        def select(self, sample, budgets):
+            y = np.concatenate([page.grid.token_xyxy()[:, 1] / page.page_input.height for page in sample.pages])
+            return sample.keep_top(-y, budgets)
+
+    register_selector("top-of-page", TopOfPage)
+"""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+
+import numpy as np
+
+from pinpoint_data.errors import TrainingError, UsageError
+from pinpoint_data.ranking import BoolArray
+from training.evaluation.intervals import FloatArray
+
+if TYPE_CHECKING:
+    from training.selectors.sample import EncodedSample
+
+Need = Literal["shared", "vision", "clip", "decoder", "words", "pixels", "run", "evidence"]
+"""What a selector asks of a sample, beside visual tokens and question tokens:
+
+    shared    visual and question tokens in one space, so that a cosine between them means something
+    vision    attention and keys of the vision tower
+    clip      CLIP's joint space of patches and text (LLaVA-NeXT with a CLIP model beside it)
+    decoder   the language model's layers
+    words     the pages' words
+    pixels    the pages' images
+    run       a trained run
+    evidence  the gold boxes: an oracle
+"""
+NEEDS: tuple[Need, ...] = get_args(Need)
+
+
+@dataclass(frozen=True, eq=False)
+class DecoderLayers:
+    """What is left of a question's visual tokens in each layer of the decoder.
+
+    Attributes:
+        starts: The layer that each set is first seen by, from 0, ascending; the first is 0.
+        masks: The tokens (N,) from there on.
+        n_layers: Of the decoder.
+    """
+
+    starts: tuple[int, ...]
+    masks: tuple[BoolArray, ...]
+    n_layers: int
+
+    def __post_init__(self) -> None:
+        ascending = list(self.starts) == sorted(set(self.starts)) and self.starts[-1] <= self.n_layers
+        if len(self.starts) != len(self.masks) or self.starts[0] != 0 or not ascending:
+            raise TrainingError(
+                f"decoder layers must start at 0 and ascend to {self.n_layers} at most, one mask each, "
+                f"got {list(self.starts)} and {len(self.masks)} masks"
+            )
+
+    @property
+    def weights(self) -> FloatArray:
+        """(stages,): the share of all layers that sees each set; they sum to 1."""
+        ends = [*self.starts[1:], self.n_layers]
+        found: FloatArray = np.subtract(ends, self.starts) / self.n_layers
+        return found
+
+    @property
+    def budget(self) -> float:
+        """Share of the tokens that a layer sees on average, sum_l n_l / (L N)."""
+        return float(self.weights @ [mask.mean() for mask in self.masks])
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """The tokens that a selector keeps at one budget, over the N tokens of all pages end to end.
+
+    Attributes:
+        mask: (N,) the tokens that are left in the end; those merged into others are not among them.
+        scores: (N,) what ranks every token, where the selector takes the best ones of a ranking: higher is better.
+            None where it chooses a set.
+        layers: What each layer of the decoder sees, for a selector that works there. None: all see `mask`.
+        merged: (N,) tokens whose content lives on in kept ones, where the method merges.
+        flops: Operations of the choice itself, signals apart.
+    """
+
+    mask: BoolArray
+    scores: FloatArray | None = None
+    layers: DecoderLayers | None = None
+    merged: BoolArray | None = None
+    flops: float = 0.0
+
+
+class Selector(ABC):
+    """Keeps the visual tokens that matter, by its own lights.
+
+    Attributes:
+        name: How tables call it.
+        needs: What it asks of a sample; where that is not to be had, it is left out.
+        reads_question: Whether the question matters. One that is blind keeps the same for every question over the
+            same pages, and is asked once.
+    """
+
+    name: str
+    needs: ClassVar[frozenset[Need]] = frozenset()
+    reads_question: ClassVar[bool] = True
+
+    @abstractmethod
+    def select(self, sample: EncodedSample, budgets: Sequence[int]) -> list[Kept]:
+        """What it keeps at each budget.
+
+        Args:
+            sample: A question, its pages and their tokens, and whatever `needs` names.
+            budgets: Tokens that may be kept, each at least 1 and at most `sample.n_tokens`.
+
+        Returns:
+            One entry a budget, none with more tokens than it allows.
+        """
+
+
+_FACTORIES: dict[str, Callable[..., Selector] | str] = {}
+
+
+def register_selector(name: str, factory: Callable[..., Selector] | str) -> None:
+    """Make a selector known by name.
+
+    Args:
+        name: What the command line calls it.
+        factory: Makes it from its options; or where that is, `package.module:attribute`, imported when first needed.
+
+    Raises:
+        UsageError: The name is taken by another factory.
+    """
+    if _FACTORIES.get(name, factory) != factory:
+        raise UsageError(f"a selector named {name!r} is registered already")
+    _FACTORIES[name] = factory
+
+
+def selector_names() -> list[str]:
+    """The registered names, in order of registration."""
+    return list(_FACTORIES)
+
+
+def make_selector(name: str, options: Mapping[str, Any] | None = None) -> Selector:
+    """The selector of a registered name, or of `package.module:attribute`, made with `options`.
+
+    Raises:
+        UsageError: No such name, options it does not take, or what it makes is no selector.
+    """
+    found = _FACTORIES.get(name) or (name if ":" in name else None)
+    if found is None:
+        raise UsageError(f"no selector {name!r}; expected one of {', '.join(_FACTORIES)}, or package.module:attribute")
+    factory = _imported(found) if isinstance(found, str) else found
+    try:
+        selector = factory(**(options or {}))
+    except TypeError as error:
+        raise UsageError(f"selector {name!r} does not take these options: {error}") from error
+    if not isinstance(selector, Selector):
+        raise UsageError(f"{name!r} made a {type(selector).__name__}, which is no Selector")
+    return selector
+
+
+def _imported(reference: str) -> Callable[..., Selector]:
+    module, _, attribute = reference.partition(":")
+    try:
+        factory: Callable[..., Selector] = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(f"selector {reference!r} cannot be imported: {error}") from error
+    return factory
+
+
+def checked_select(selector: Selector, sample: EncodedSample, budgets: Sequence[int]) -> list[Kept]:
+    """What a selector keeps, of the right shapes and within the budgets.
+
+    Raises:
+        TrainingError: It is not.
+    """
+    kept = selector.select(sample, budgets)
+    if len(kept) != len(budgets):
+        raise _wrong(selector, sample, f"gave {len(kept)} selections for {len(budgets)} budgets")
+    for found, budget in zip(kept, budgets, strict=True):
+        masks = [found.mask, *(found.layers.masks if found.layers else ())]
+        if any(mask.dtype.kind != "b" or mask.shape != (sample.n_tokens,) for mask in masks):
+            raise _wrong(selector, sample, f"must give bool masks of shape ({sample.n_tokens},)")
+        if int(found.mask.sum()) > budget:
+            raise _wrong(selector, sample, f"kept {int(found.mask.sum())} tokens of a budget of {budget}")
+        if found.scores is not None and found.scores.shape != (sample.n_tokens,):
+            raise _wrong(selector, sample, f"must give one score a token, shape ({sample.n_tokens},)")
+    return kept
+
+
+def _wrong(selector: Selector, sample: EncodedSample, message: str) -> TrainingError:
+    return TrainingError(f"selector {selector.name!r} {message}", record=f"question {sample.question_id}")
