@@ -175,12 +175,17 @@ def keep_top(scores: Sequence[TokenScores | ArrayLike], budget: float) -> list[B
     return _by_page(mask, [len(page.score) for page in pages])
 
 
+def token_budget(budget: float, n_tokens: int) -> int:
+    """How many tokens a budget in (0, 1] allows: floor(budget * n_tokens), but at least one."""
+    _share(budget, "budget")
+    return max(1, math.floor(budget * n_tokens + _TOLERANCE))
+
+
 def _first(best_first: IntArray, budgets: Sequence[float]) -> BoolArray:
     """Masks (n_budgets, N) of the first floor(budget * N), but at least one, of N tokens."""
     masks = np.zeros((len(budgets), len(best_first)), bool)
     for mask, budget in zip(masks, budgets, strict=True):
-        _share(budget, "budget")
-        mask[best_first[: max(1, math.floor(budget * len(best_first) + _TOLERANCE))]] = True
+        mask[best_first[: token_budget(budget, len(best_first))]] = True
     return masks
 
 

@@ -107,11 +107,15 @@ class Selector(ABC):
         needs: What it asks of a sample; where that is not to be had, it is left out.
         reads_question: Whether the question matters. One that is blind keeps the same for every question over the
             same pages, and is asked once.
+        keeps_tokens: False where all tokens leave the decoder in the end, so that there is no set to answer from.
+        version: Goes up whenever it would keep other tokens: figures of another version are not used again.
     """
 
     name: str
-    needs: ClassVar[frozenset[Need]] = frozenset()
-    reads_question: ClassVar[bool] = True
+    needs: frozenset[Need] = frozenset()
+    reads_question: bool = True
+    keeps_tokens: ClassVar[bool] = True
+    version: ClassVar[int] = 1
 
     @abstractmethod
     def select(self, sample: EncodedSample, budgets: Sequence[int]) -> list[Kept]:
