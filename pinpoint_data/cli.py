@@ -38,6 +38,7 @@ SUMMARIES = {
     "evaluate": "Score a trained run beside random, density, BM25 and the oracle.",
     "select": "Show the regions of a page that a question needs.",
     "answer": "Answer a question from the regions of a page that it needs.",
+    "benchmark": "Compare every token-reduction method on the same evidence boxes.",
     "flops": "Count the operations of selecting, refining and answering, part by part.",
 }
 

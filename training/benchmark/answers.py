@@ -7,7 +7,10 @@ what they keep in the end, so that all are compared at the same number of tokens
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -152,9 +155,10 @@ def benchmark_answers(
         for budget in budgets if selector.keeps_tokens else ():
             made = KeptAnswerer(selector, budget, kept, max_new_tokens=max_new_tokens)
             answerers.append(made)
-            reads_words = "words" in selector.needs
-            depend[made.name] = whole | {"selection": identities[name], "budget": budget, "reads_words": reads_words}
-            # What an oracle keeps hangs on the gold boxes, which no key of an answer holds.
+            own = {"selection": identities[name], "budget": budget, "reads_words": "words" in selector.needs}
+            # What an oracle keeps hangs on the gold boxes, which the key of an answer knows nothing of.
+            gold = {"gold": _digest(samples)} if "evidence" in selector.needs else {}
+            depend[made.name] = whole | own | gold
     return collect_answers(samples, views.store, answerers, depend, log, device=device)
 
 
@@ -195,3 +199,8 @@ def answer_correlation(
         resamples=resamples,
         seed=seed,
     )
+
+
+def _digest(samples: Sequence[Sample]) -> str:
+    boxes = [[sample.question_id, [asdict(box) for box in sample.evidence]] for sample in samples]
+    return hashlib.sha256(json.dumps(boxes).encode()).hexdigest()

@@ -156,7 +156,9 @@ def open_backbone(run: Path | None, options: ModelOptions, *, language: bool) ->
         model = open_model(options.model, **given, language=language)
         return VlmBackbone("llava-next" if model.family == "llava-next" else "qwen2-vl", model), None
     if options.given() or options.clip:
-        raise UsageError("dtype, device, max_pixels, revision and clip belong to a model", remedy="name it with --model")
+        raise UsageError(
+            "dtype, device, max_pixels, revision and clip belong to a model", remedy="name it with --model"
+        )
     return OcrGrid(), None
 
 

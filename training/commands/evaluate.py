@@ -13,7 +13,7 @@ import click
 
 from pinpoint_data.console import emit, json_option
 from pinpoint_data.errors import UsageError
-from training.commands.opening import device_option, model_option, refuse_given
+from training.commands.opening import device_option, model_option, refuse_given, shares
 
 if TYPE_CHECKING:
     from pinpoint_data.errors import Outcome
@@ -23,13 +23,6 @@ _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 _OF_REGIONS = ("budgets", "scorers", "baselines_only", "grid", "cache")
 _MODEL_OPTIONS = ("max_pixels", "dtype", "revision")
 _OF_ANSWERS = ("modes", "coverages", "refinement", "limit", "max_new_tokens", *_MODEL_OPTIONS)
-
-
-def _shares(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in value.split(","))
-    except ValueError as error:
-        raise click.BadParameter(f"{value!r} is not a list like 0.10,0.25,0.60") from error
 
 
 @click.command()
@@ -47,7 +40,7 @@ def _shares(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple
     "--budgets",
     default="0.10,0.25,0.60",
     show_default=True,
-    callback=_shares,
+    callback=shares,
     help="Shares of tokens, comma-separated.",
 )
 @click.option(
@@ -71,7 +64,7 @@ def _shares(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple
     "--coverages",
     default="0.6,0.25,0.1",
     show_default=True,
-    callback=_shares,
+    callback=shares,
     help="With --answers: shares of tokens to select.",
 )
 @click.option(

@@ -1,4 +1,4 @@
-"""Options of the commands that open a run: where its model lies here, on what device it works, and which make sense."""
+"""Options that several commands share: where a run's model lies here, its device, shares, and which make sense."""
 
 from __future__ import annotations
 
@@ -43,3 +43,15 @@ def refuse_given(ctx: click.Context, names: Collection[str], where: str) -> None
         given = parameter.name and ctx.get_parameter_source(parameter.name) is not click.core.ParameterSource.DEFAULT
         if given and parameter.name in names:
             raise UsageError(f"{'/'.join((*parameter.opts, *parameter.secondary_opts))} has no meaning {where}")
+
+
+def shares(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[float, ...]:
+    """Callback of an option that takes shares such as 0.10,0.25,0.60.
+
+    Raises:
+        BadParameter: It is no such list.
+    """
+    try:
+        return tuple(float(part) for part in value.split(","))
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is not a list like 0.10,0.25,0.60") from error
