@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from loaders.samples import Sample
-from pinpoint_data.bootstrap import bootstrap_means
+from pinpoint_data.bootstrap import ResampledMeans
 from pinpoint_data.errors import Outcome
 
 RESAMPLES = 1000
@@ -21,6 +21,7 @@ Columns = Mapping[str, FloatArray]
 """Scores (n,) of n questions by name; NaN where a question has none."""
 Score = dict[str, float | int | None]
 """`mean`, `low`, `high`, and `n` questions; one document gives no interval, and both ends are None."""
+Name = TypeVar("Name", bound=Hashable)
 
 
 def question_groups(samples: Sequence[Sample]) -> dict[str, BoolArray]:
@@ -43,8 +44,12 @@ def differences(mine: Columns, theirs: Columns) -> dict[str, FloatArray]:
 
 
 def intervals(
-    columns: Columns, chosen: BoolArray, docs: npt.NDArray[np.str_], resamples: int = RESAMPLES, seed: int = 0
-) -> dict[str, Score]:
+    columns: Mapping[Name, FloatArray],
+    chosen: BoolArray,
+    docs: npt.NDArray[np.str_],
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[Name, Score]:
     """Means with 95 % intervals of all scores over the chosen questions that have them.
 
     Args:
@@ -57,15 +62,15 @@ def intervals(
     Returns:
         By name, in order; a score that no chosen question has is left out.
     """
-    by_mask: dict[bytes, list[str]] = {}
+    by_mask: dict[bytes, list[Name]] = {}
     for name, column in columns.items():
         by_mask.setdefault((chosen & np.isfinite(column)).tobytes(), []).append(name)
-    found: dict[str, Score] = {}
+    found: dict[Name, Score] = {}
     for mask, names in by_mask.items():
         own = np.frombuffer(mask, dtype=np.bool_)
         if own.any():
-            values = np.stack([columns[name][own] for name in names], axis=1)
-            for name, interval in zip(names, bootstrap_means(values, docs[own], resamples, seed), strict=True):
+            means = ResampledMeans.of((columns[name][own] for name in names), docs[own], resamples, seed)
+            for name, interval in zip(names, means.intervals(), strict=True):
                 found[name] = {**interval._asdict(), "n": int(own.sum())}
     return {name: found[name] for name in columns if name in found}
 

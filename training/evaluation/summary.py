@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from loaders.samples import Sample
 from training.evaluation.comparison import Evaluation
 from training.evaluation.intervals import (
     RESAMPLES,
     Columns,
+    FloatArray,
     bootstrap_facts,
     differences,
     intervals,
@@ -38,7 +42,7 @@ def summarise(
         boxes. Beside them the counts.
     """
     docs = np.array([sample.doc_id for sample in evaluation.samples])
-    columns = _over_their_questions(evaluation)
+    columns = over_their_questions(evaluation.scores, evaluation.samples)
     others = [scorer for scorer in columns if scorer != reference] if reference in columns else []
     scores: dict[str, Any] = {}
     gaps: dict[str, Any] = {}
@@ -54,7 +58,7 @@ def summarise(
         "budgets": list(evaluation.budgets),
         "coverages": list(evaluation.coverages),
         "questions": question_counts(evaluation.samples, evaluation.left_out, evaluation.outcome),
-        "clipping": _clipping(evaluation),
+        "clipping": clipping_facts(evaluation.clipped),
         "bootstrap": bootstrap_facts(resamples, seed),
         "scorers": list(columns),
         "reference": reference if others else None,
@@ -63,22 +67,23 @@ def summarise(
     }
 
 
-def _over_their_questions(evaluation: Evaluation) -> dict[str, Columns]:
+def over_their_questions(scores: Mapping[str, Columns], samples: Sequence[Sample]) -> dict[str, dict[str, FloatArray]]:
     """The scores, page recall without the questions of one page: there it says nothing."""
-    several = np.array([len(sample.pages) > 1 for sample in evaluation.samples], dtype=np.bool_)
+    several = np.array([len(sample.pages) > 1 for sample in samples], dtype=np.bool_)
     return {
         scorer: {
             name: np.where(several, column, np.nan) if name.startswith("page_recall") else column
             for name, column in found.items()
         }
-        for scorer, found in evaluation.scores.items()
+        for scorer, found in scores.items()
     }
 
 
-def _clipping(evaluation: Evaluation) -> dict[str, Any]:
-    lost = np.array(evaluation.clipped or [0.0])
+def clipping_facts(clipped: ArrayLike) -> dict[str, Any]:
+    """How much evidence lies outside the grids, from each question's share of it."""
+    lost = np.asarray(clipped, dtype=np.float64)
     return {
         "questions": int(np.count_nonzero(lost > 1e-9)),
-        "mean_share_lost": float(lost.mean()),
-        "largest_share_lost": float(lost.max()),
+        "mean_share_lost": float(lost.mean()) if len(lost) else 0.0,
+        "largest_share_lost": float(lost.max(initial=0.0)),
     }
