@@ -8,6 +8,7 @@ in `bootstrap`; both can be imported from here too.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -106,12 +107,14 @@ class SelectionScores(RoleScores):
 
     Attributes:
         budget: |M| / N as realised; it belongs beside every other figure.
+        precision: area(M and E) / area(M); NaN where nothing is selected.
         page_recall: share of the pages with evidence from which at least one token is selected.
         clipped_share: share of the evidence area that lies outside the grids and was left out.
         by_role: the scores over the boxes of each role that occurs.
     """
 
     budget: float
+    precision: float
     page_recall: float
     clipped_share: float
     by_role: dict[str, RoleScores]
@@ -125,6 +128,7 @@ class MeasuredEvidence:
 
     Attributes:
         area: shape (N,): area of the evidence in each token, overlaps counted once.
+        token_area: shape (N,): area of each token, whole even where the grid sticks out of the page.
         role_area: the same for the boxes of each role that occurs.
         page_tokens: the tokens of each page with evidence.
         box_area: for each of those pages, the area of each of its boxes in each of its tokens, (n_boxes, n_tokens).
@@ -133,6 +137,7 @@ class MeasuredEvidence:
     """
 
     area: FloatArray
+    token_area: FloatArray
     role_area: dict[str, FloatArray]
     page_tokens: tuple[slice, ...]
     box_area: tuple[FloatArray, ...]
@@ -154,8 +159,10 @@ class MeasuredEvidence:
                 alone = len(found) == 1
                 role_area[role][tokens] = area[tokens] if alone else page.grid.evidence_area(page.boxes_of(role))
         whole = sum(union_area(page.boxes) for page, _ in filled)
+        sizes = [np.outer(np.diff(page.grid.y_edges), np.diff(page.grid.x_edges)).ravel() for page in pages]
         return cls(
             area,
+            np.concatenate([np.zeros(0), *sizes]),
             role_area,
             tuple(tokens for _, tokens in filled),
             tuple(page.grid.box_token_area(page.boxes) for page, _ in filled),
@@ -173,32 +180,47 @@ class MeasuredEvidence:
         Raises:
             GeometryError: there is no evidence, or the masks do not fit it.
         """
-        if not self.roles:
-            raise GeometryError("pages must hold at least one evidence box: without evidence there is no score")
-        chosen = np.asarray(masks)
-        if chosen.dtype.kind != "b" or chosen.shape[1:] != self.area.shape:
-            raise GeometryError(
-                f"masks must be bool of shape (n, {len(self.area)}), got {chosen.dtype} of shape {chosen.shape}"
-            )
+        chosen = self._checked(masks)
         weights = chosen.astype(np.float64)
-        hits = self._hits(weights, hit)
+        # A box outside its grid has no share, and is missed.
+        hits = self._box_shares(weights) >= hit - _TOLERANCE
         every = _role_scores(self.area, weights, hits)
         by_role = {
             role: _role_scores(area, weights, hits[:, [r == role for r in self.roles]])
             for role, area in self.role_area.items()
         }
-        used = np.count_nonzero(chosen, 1) / len(self.area)
+        used = np.count_nonzero(chosen, 1)
+        precision = [
+            min(1.0, float(self.area @ row) / float(self.token_area @ row)) if n else math.nan
+            for row, n in zip(weights, used.tolist(), strict=True)
+        ]
         reached = np.mean([chosen[:, tokens].any(1) for tokens in self.page_tokens], 0)
         return [
             SelectionScores(
                 **vars(every[i]),
-                budget=float(used[i]),
+                budget=float(used[i] / len(self.area)),
+                precision=precision[i],
                 page_recall=float(reached[i]),
                 clipped_share=self.clipped_share,
                 by_role={role: scores[i] for role, scores in by_role.items()},
             )
             for i in range(len(chosen))
         ]
+
+    def evidence_recall(self, masks: ArrayLike) -> FloatArray:
+        """The evidence recall of selections (n_selections, N) alone, shape (n_selections,)."""
+        return np.array(_recalls(self.area, self._checked(masks).astype(np.float64)))
+
+    def box_recall(self, masks: ArrayLike) -> FloatArray:
+        """The share of each box's area inside its grid that is selected.
+
+        Args:
+            masks: bool, shape (n_selections, N).
+
+        Returns:
+            Shape (n_selections, n_boxes), boxes in the order of `roles`; NaN for a box outside its grid.
+        """
+        return self._box_shares(self._checked(masks).astype(np.float64))
 
     def full_coverage_budget(self, ranks: IntArray, *, recall: float = 0.999) -> float:
         """`full_coverage_budget` for the ranks of all pages' tokens end to end, int, counted from 0, shape (N,)."""
@@ -207,13 +229,25 @@ class MeasuredEvidence:
             return 1.0
         return float(np.count_nonzero(ranks <= np.argmax(reached)) / len(ranks))
 
-    def _hits(self, weights: FloatArray, hit: float) -> BoolArray:
-        """Which boxes each selection hits, (n_selections, n_boxes); never a box outside its grid."""
-        hits = []
+    def _checked(self, masks: ArrayLike) -> BoolArray:
+        if not self.roles:
+            raise GeometryError("pages must hold at least one evidence box: without evidence there is no score")
+        chosen = np.asarray(masks)
+        if chosen.dtype.kind != "b" or chosen.shape[1:] != self.area.shape:
+            raise GeometryError(
+                f"masks must be bool of shape (n, {len(self.area)}), got {chosen.dtype} of shape {chosen.shape}"
+            )
+        return chosen
+
+    def _box_shares(self, weights: FloatArray) -> FloatArray:
+        """`box_recall` of selections (n_selections, N) as floats."""
+        shares = []
         for tokens, area in zip(self.page_tokens, self.box_area, strict=True):
             inside = area.sum(1)
-            hits.append((inside > 0) & (weights[:, tokens] @ area.T >= (hit - _TOLERANCE) * inside))
-        return np.concatenate(hits, 1)
+            # A product a selection, as for the recall of all boxes.
+            kept = np.array([area @ row[tokens] for row in weights]).reshape(len(weights), len(area))
+            shares.append(np.minimum(1, np.divide(kept, inside, out=np.full_like(kept, np.nan), where=inside > 0)))
+        return np.concatenate(shares, 1)
 
 
 def score_selection(pages: Sequence[PageEvidence], masks: Sequence[ArrayLike], *, hit: float = 0.5) -> SelectionScores:
@@ -247,11 +281,15 @@ def full_coverage_budget(pages: Sequence[PageEvidence], ranks: Sequence[ArrayLik
 
 def _role_scores(area: FloatArray, weights: FloatArray, hits: BoolArray) -> list[RoleScores]:
     """Scores of selections (k, N) from the area (N,) of some boxes in the tokens and what hits them, (k, n_boxes)."""
+    found = zip(_recalls(area, weights), np.all(hits, 1).tolist(), np.any(hits, 1).tolist(), strict=True)
+    return [RoleScores(hits.shape[1], recall, all_hit, any_hit) for recall, all_hit, any_hit in found]
+
+
+def _recalls(area: FloatArray, weights: FloatArray) -> list[float]:
+    """Share of the area (N,) of some boxes that selections (k, N) hold; 0 where there is none."""
     total = float(area.sum())
     # A product a selection: what one scores must not hang, in the last bit, on how many are scored with it.
-    recalls = [min(1.0, float(area @ row) / total) if total else 0.0 for row in weights]
-    found = zip(recalls, np.all(hits, 1).tolist(), np.any(hits, 1).tolist(), strict=True)
-    return [RoleScores(hits.shape[1], recall, all_hit, any_hit) for recall, all_hit, any_hit in found]
+    return [min(1.0, float(area @ row) / total) if total else 0.0 for row in weights]
 
 
 def _joined(

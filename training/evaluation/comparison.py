@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,8 +19,9 @@ from pinpoint_data.errors import GeometryError, Outcome, PageError, Problem, Tra
 from pinpoint_data.progress import track
 from pinpoint_data.windows import LabelRule
 from training.evaluation.intervals import FloatArray, columns_of
-from training.evaluation.pages import PageViews
+from training.evaluation.pages import PageViews, announce_pages
 from training.evaluation.question_scores import QuestionEvidence, score_ranking
+from training.evaluation.split import with_gold
 from training.pages.cache import PageTokens
 from training.window_scorers.base import WindowScorer, checked_scores, window_places
 
@@ -99,11 +99,11 @@ def evaluate(
         raise TrainingError(f"scorers must have different names, got {', '.join(names)}")
     evaluation = Evaluation(tuple(budgets), tuple(coverages))
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in names}
-    asked = [sample for sample in samples if not _without_gold(sample, evaluation)]
+    asked = with_gold(samples, evaluation.left_out)
     for index, sample in enumerate(track(asked, "evaluate")):
         try:
             if tokens is not None:
-                _announce(tokens, asked[index : index + 2])
+                announce_pages(tokens.prefetch, *asked[index : index + 2])
             evidence, scored = _score(sample, scorers, views, rule or LabelRule(), evaluation)
         except (PageError, GeometryError) as error:
             record = f"question {sample.question_id}"
@@ -115,32 +115,6 @@ def evaluate(
             rows[name].append(row)
     evaluation.scores = {name: columns_of(found) for name, found in rows.items()}
     return evaluation
-
-
-def _without_gold(sample: Sample, evaluation: Evaluation) -> bool:
-    """Whether there is nothing to score the question against; it is counted then."""
-    if sample.status == "evidence" and sample.evidence:
-        return False
-    reason = f"status {sample.status}" if sample.status != "evidence" else "status evidence, but no box"
-    evaluation.left_out[reason] += 1
-    return True
-
-
-def _announce(tokens: PageTokens, samples: Sequence[Sample]) -> None:
-    """Have the pages of a question, and of those that follow, got ready.
-
-    Raises:
-        PageError: There are no tokens of a page; a page that cannot be read was never encoded.
-    """
-    own, *later = [[page.page_id for page in sample.pages] for sample in samples]
-    try:
-        tokens.prefetch(own)
-    except TrainingError as error:
-        where = {"file": error.file, "record": error.record, "remedy": error.remedy}
-        raise PageError("page-without-tokens", error.message, **where) from error
-    for pages in later:
-        with suppress(TrainingError):  # said when their turn comes
-            tokens.prefetch([page_id for page_id in pages if page_id not in own])
 
 
 def _score(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 from loaders.samples import Sample
+from pinpoint_data.errors import PageError, TrainingError
 from pinpoint_data.grids import TokenGrid
 from pinpoint_data.windows import WindowSpec, make_windows
 from training.pages.store import PageStore
@@ -22,6 +24,23 @@ def check_pages(store: PageStore, samples: Iterable[Sample]) -> None:
     """
     for page in {page.page_id: page for sample in samples for page in sample.pages}.values():
         store.check_size(page.page_id, (page.width, page.height))
+
+
+def announce_pages(prefetch: Callable[[Sequence[str]], None], sample: Sample, *later: Sample) -> None:
+    """Have the pages of a question, and of those that follow, got ready.
+
+    Raises:
+        PageError: There are no tokens of one of the question's own pages; one that cannot be read was never encoded.
+    """
+    own = [page.page_id for page in sample.pages]
+    try:
+        prefetch(own)
+    except TrainingError as error:
+        where = {"file": error.file, "record": error.record, "remedy": error.remedy}
+        raise PageError("page-without-tokens", error.message, **where) from error
+    for following in later:
+        with suppress(TrainingError):  # said when their turn comes
+            prefetch([page.page_id for page in following.pages if page.page_id not in own])
 
 
 class PageViews:

@@ -56,6 +56,18 @@ def choose_questions(
     return chosen
 
 
+def with_gold(samples: Iterable[Sample], left_out: Counter[str]) -> list[Sample]:
+    """The questions that have gold boxes to be scored against; the others are counted by reason."""
+    asked = []
+    for sample in samples:
+        if sample.status == "evidence" and sample.evidence:
+            asked.append(sample)
+        else:
+            reason = f"status {sample.status}" if sample.status != "evidence" else "status evidence, but no box"
+            left_out[reason] += 1
+    return asked
+
+
 def listed(left_out: Counter[str]) -> str:
     """How many questions were left out for what reason, for a message."""
     return ", ".join(f"{number:,} {reason}" for reason, number in sorted(left_out.items()))
