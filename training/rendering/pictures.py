@@ -59,20 +59,20 @@ def draw_page(selection: Selection, page_index: int, heat: Heat | None = None) -
     width, height = panel.page.size
     column = max(width, _LEAST_WIDTH)
     full = 2 * _MARGIN + _GAP + 2 * column
-    question = _wrap(one_line(selection.question), full - 2 * _MARGIN, lines=3)
+    question = wrap_text(one_line(selection.question), full - 2 * _MARGIN, lines=3)
     top = _MARGIN + _QUESTION_LINE * len(question) + 78
     canvas = Image.new("RGB", (full, top + height + _LEGEND + _MARGIN // 2), PAPER)
     pen = ImageDraw.Draw(canvas)
     for row, text in enumerate(question):
-        _text(pen, (_MARGIN, _MARGIN - 8 + _QUESTION_LINE * row), text, 30, bold=True)
-    _text(pen, (_MARGIN, top - 76), _caption(selection, page_index), 19, MUTED)
+        draw_text(pen, (_MARGIN, _MARGIN - 8 + _QUESTION_LINE * row), text, 30, bold=True)
+    draw_text(pen, (_MARGIN, top - 76), _caption(selection, page_index), 19, MUTED)
     found = outlines(selection, page_index)
     panels = (
         ("Selected regions", _MARGIN, _draw_regions(panel, found)),
         ("Heat map of window scores", _MARGIN + column + _GAP, _draw_heat(panel, heat, selection, page_index)),
     )
     for title, x, picture in panels:
-        _text(pen, (x, top - 30), title, 19, bold=True)
+        draw_text(pen, (x, top - 30), title, 19, bold=True)
         canvas.paste(picture, (x, top))
         pen.rectangle((x - 1, top - 1, x + width, top + height), outline=LINE)
     _draw_legend(canvas, heat, (_MARGIN + column + _GAP, top + height + 16), max(width, _LEAST_WIDTH))
@@ -99,13 +99,12 @@ def _caption(selection: Selection, page_index: int) -> str:
 def _draw_regions(panel: _Panel, found: list[Outline]) -> Image.Image:
     """Regions in full colour inside an outline, the rest grey and pale."""
     page, scale = panel.page, panel.scale
-    pale = Image.blend(ImageOps.grayscale(page).convert("RGB"), Image.new("RGB", page.size, (244, 245, 248)), 0.68)
     inside = Image.new("L", page.size, 0)
     pen = ImageDraw.Draw(inside)
     for outline in found:
         for x0, y0, x1, y1 in outline.boxes:
             pen.rectangle((x0 * scale, y0 * scale, x1 * scale, y1 * scale), fill=255)
-    picture = Image.composite(page, pale, inside)
+    picture = Image.composite(page, pale(page), inside)
     pen = ImageDraw.Draw(picture)
     for outline in found:
         for ring in outline.rings:
@@ -115,6 +114,11 @@ def _draw_regions(panel: _Panel, found: list[Outline]) -> Image.Image:
     for outline in found:
         _draw_tag(picture, outline, scale)
     return picture
+
+
+def pale(page: Image.Image) -> Image.Image:
+    """A page in grey, and faint: what was not kept of it."""
+    return Image.blend(ImageOps.grayscale(page).convert("RGB"), Image.new("RGB", page.size, (244, 245, 248)), 0.68)
 
 
 def _draw_tag(picture: Image.Image, outline: Outline, scale: float) -> None:
@@ -155,10 +159,10 @@ def _draw_legend(canvas: Image.Image, heat: Heat, place: tuple[int, int], width:
         return
     ramp = colours(np.tile(np.linspace(0, 1, bar[0]), (bar[1], 1)))
     pen = ImageDraw.Draw(canvas)
-    _text(pen, (x, y - 2), low, 17, MUTED)
+    draw_text(pen, (x, y - 2), low, 17, MUTED)
     canvas.paste(Image.fromarray(ramp), (x + before, y), Image.fromarray(ramp))
     pen.rectangle((x + before - 1, y - 1, x + before + bar[0], y + bar[1]), outline=LINE)
-    _text(pen, (x + before + bar[0] + 10, y - 2), high, 17, MUTED)
+    draw_text(pen, (x + before + bar[0] + 10, y - 2), high, 17, MUTED)
 
 
 @lru_cache
@@ -168,7 +172,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     return font
 
 
-def _text(
+def draw_text(
     pen: ImageDraw.ImageDraw,
     place: tuple[float, float],
     text: str,
@@ -177,6 +181,7 @@ def _text(
     *,
     bold: bool = False,
 ) -> None:
+    """Write one line, its top left corner at `place`, with what the font can draw of it."""
     pen.text(place, drawable(text), colour, _font(size), stroke_width=0.5 if bold else 0, stroke_fill=colour)
 
 
@@ -196,9 +201,9 @@ def _drawable(character: str) -> str:
     return "?"
 
 
-def _wrap(text: str, width: int, lines: int) -> list[str]:
-    """`text` broken into at most `lines` of `width` pixels in the question's font; what is left out is an ellipsis."""
-    font, rows, row = _font(30), [], ""
+def wrap_text(text: str, width: int, lines: int, size: int = 30) -> list[str]:
+    """`text` broken into at most `lines` of `width` pixels; what is left out is an ellipsis."""
+    font, rows, row = _font(size), [], ""
     for character in drawable(" ".join(text.split())):
         if font.getlength(row + character) > width - 4:
             head, space, tail = row.rpartition(" ")
