@@ -43,18 +43,21 @@ class Ledger:
         self._used: set[str] = set()
         self._inner = 0.0
 
-    def once(self, name: str, make: Callable[[], Signal], cost: Callable[[], Cost] | None = None) -> Signal:
+    def once(
+        self, name: str, make: Callable[[], Signal], cost: Callable[[], Cost] | None = None, *, flops: float = 0.0
+    ) -> Signal:
         """The signal of a name, made if it is not there; it counts as used either way.
 
         Args:
             name: Of the signal; `decoder.3`, say, is summed up under `decoder`.
             make: Makes it.
-            cost: What it took, asked once it is made; the seconds of making it by default.
+            cost: What it took, asked once it is made; the seconds of making it and `flops` by default.
+            flops: Operations of making it.
         """
         self._used.add(name)
         if name not in self._made:
             self._made[name], own = self._timed(make)
-            self.costs[name] = Cost(own) if cost is None else cost()
+            self.costs[name] = Cost(own, flops) if cost is None else cost()
         found: Signal = self._made[name]
         return found
 
