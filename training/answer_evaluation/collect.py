@@ -94,7 +94,7 @@ def collect_answers(
             _refuse(sample, error, evaluation)
             continue
         evaluation.samples.append(sample)
-        evaluation.reused += sum(key in log.earlier for key in keys.values())
+        evaluation.reused += sum(map(log.was_there, keys.values()))
         for name, (answer, where) in found.items():
             evaluation.answers[name].append(answer)
             evaluation.devices[where] += 1
