@@ -90,9 +90,14 @@ class TokenRanking:
         sizes = tuple(len(rank) for rank in ranks)
         return cls(np.concatenate(ranks), np.concatenate(distances), sizes, total)
 
+    @property
+    def order(self) -> IntArray:
+        """The tokens, shape (N,), in the order in which they are taken; ties in page order, then raster order."""
+        return np.lexsort((self.distance, self.rank)).astype(np.int64)
+
     def top(self, budgets: Sequence[float]) -> BoolArray:
         """The first tokens, exactly floor(budget * N) of N but at least one, as masks (n_budgets, N)."""
-        return _first(np.lexsort((self.distance, self.rank)), budgets)
+        return _first(self.order, budgets)
 
     def to_coverage(self, coverages: Sequence[float]) -> BoolArray:
         """The tokens of `windows_to_coverage` for each coverage, as masks (n_coverages, N)."""
