@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pinpoint_data.scores import MeasuredEvidence, PageEvidence, TokenRanking
+from pinpoint_data.scores import MeasuredEvidence, PageEvidence, SelectionScores, TokenRanking
 from pinpoint_data.windows import POSITIVE, LabelRule, Windows, label_windows
 from training.window_scorers.base import QuestionView
 
@@ -31,15 +31,22 @@ class QuestionEvidence:
     @classmethod
     def of(cls, view: QuestionView, rule: LabelRule) -> QuestionEvidence:
         """Measure a question's gold boxes on its pages' grids."""
-        pages, positive = [], []
+        positive = []
         for index, page in enumerate(view.pages):
             boxes = view.evidence_on(index)
-            roles = tuple(box.role for box in view.evidence if box.page_index == index)
-            pages.append(PageEvidence(page.grid, boxes, roles))
             # Most pages of a long document have no evidence, and so no positive window.
             found = label_windows(page.windows, page.grid, boxes, rule).label == POSITIVE if len(boxes) else None
             positive.append(np.zeros(len(page.windows), np.bool_) if found is None else found)
-        return cls(MeasuredEvidence.of(pages), np.concatenate(positive))
+        return cls(measured_evidence(view), np.concatenate(positive))
+
+
+def measured_evidence(view: QuestionView) -> MeasuredEvidence:
+    """A question's gold boxes in the tokens of all its pages; boxes page after page."""
+    pages = []
+    for index, page in enumerate(view.pages):
+        roles = tuple(box.role for box in view.evidence if box.page_index == index)
+        pages.append(PageEvidence(page.grid, view.evidence_on(index), roles))
+    return MeasuredEvidence.of(pages)
 
 
 def score_ranking(
@@ -67,19 +74,28 @@ def score_ranking(
     ranking = TokenRanking.of(order, windows)
     scores: dict[str, float] = {}
     for budget, found in zip(budgets, evidence.measured.score(ranking.top(budgets)), strict=True):
-        at = f"@{share_name(budget)}"
-        scores[f"budget{at}"] = found.budget
-        scores[f"evidence_recall{at}"] = found.evidence_recall
-        scores[f"all_hit{at}"], scores[f"any_hit{at}"] = float(found.all_hit), float(found.any_hit)
-        scores[f"page_recall{at}"] = found.page_recall
-        for role, of_role in found.by_role.items():
-            scores[f"evidence_recall_{role}{at}"] = of_role.evidence_recall
-            scores[f"all_hit_{role}{at}"] = float(of_role.all_hit)
+        scores |= named_scores(found, budget)
     for r, found in zip(coverages, evidence.measured.score(ranking.to_coverage(coverages)), strict=True):
         scores[f"region_accuracy@{share_name(r)}"] = float(found.all_hit)
         scores[f"coverage@{share_name(r)}"] = found.budget
     scores["top1_accuracy"] = float(evidence.positive[order[0]])
     scores["full_coverage_budget"] = evidence.measured.full_coverage_budget(ranking.rank)
+    return scores
+
+
+def named_scores(found: SelectionScores, budget: float) -> dict[str, float]:
+    """The scores of what a budget keeps, by name; those by role where the question has such boxes."""
+    at = f"@{share_name(budget)}"
+    scores = {
+        f"budget{at}": found.budget,
+        f"evidence_recall{at}": found.evidence_recall,
+        f"all_hit{at}": float(found.all_hit),
+        f"any_hit{at}": float(found.any_hit),
+        f"page_recall{at}": found.page_recall,
+    }
+    for role, of_role in found.by_role.items():
+        scores[f"evidence_recall_{role}{at}"] = of_role.evidence_recall
+        scores[f"all_hit_{role}{at}"] = float(of_role.all_hit)
     return scores
 
 
