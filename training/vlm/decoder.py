@@ -35,6 +35,7 @@ class Decoder:
         ledger: What making hidden states costs goes here.
 
     Attributes:
+        model: As given.
         question: As given.
         sequence: The prompt, S tokens.
         layers: The language model's layers.
@@ -56,13 +57,12 @@ class Decoder:
         *,
         ledger: Ledger,
     ) -> None:
-        self.question, self.ledger = question, ledger
+        self.model, self.question, self.ledger = model, question, ledger
         self.visual = VisualTokens.cat(list(visual))
         self.sequence: PromptSequence = model.assemble(model.prompt(question, len(layouts)), layouts)
         # What the model's forward would take: there is a language model, and a place for each visual token.
         model.decoder_inputs(self.sequence, self.visual)
         self.layers = LanguageLayers(model)
-        self._model = model
         self._roles = np.concatenate([layout.role for layout in layouts])
         self._walks = 0
 
@@ -75,7 +75,7 @@ class Decoder:
     def slots(self) -> Tensor:
         """(S,) int64: the number of the visual token at each place, -1 for text."""
         seen = self.sequence.image >= 0
-        return torch.where(seen, seen.cumsum(0) - 1, -1).to(self._model.device)
+        return torch.where(seen, seen.cumsum(0) - 1, -1).to(self.model.device)
 
     @cached_property
     def visual_places(self) -> Tensor:
@@ -96,7 +96,7 @@ class Decoder:
         All of `text_places` where they are not found there as such: a tokenizer may join a question's first or last
         letters with the template around it.
         """
-        own = self._model.question_ids(self.question)
+        own = self.model.question_ids(self.question)
         after = self.sequence.ids[self.text_places.cpu()].tolist()
         starts = [start for start in range(len(after) - len(own) + 1) if after[start : start + len(own)] == own]
         return self.text_places[starts[0] : starts[0] + len(own)] if starts else self.text_places
@@ -187,6 +187,6 @@ class Decoder:
 
     @torch.inference_mode()
     def _embedded(self) -> Tensor:
-        hidden = self._model.embed(self.sequence.ids)
+        hidden = self.model.embed(self.sequence.ids)
         hidden[(self.slots >= 0).nonzero()[:, 0]] = self.visual.tokens.to(hidden)
         return hidden

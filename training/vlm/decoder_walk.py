@@ -37,6 +37,9 @@ class DecoderWalk:
         places: (n,) int64: where they stand in what is left.
         merged_places: (m,) int64: where tokens stand that were put in by `keep`.
         text_places: (t,) int64: where the text after the last image stands.
+        positions: (p, S'): rotary positions of what is left.
+        angles: The rotation of each place.
+        slots: (S',) int64: the number of the visual token at each place, -1 for text and merged tokens.
     """
 
     def __init__(self, decoder: Decoder, number: int) -> None:
@@ -44,11 +47,11 @@ class DecoderWalk:
         self.layer = 0
         self._pruned: Tensor | None = None  # hidden states, once they differ from the decoder's own
         self._before: Tensor | None = None  # input of the layer that ran last, where nothing was dropped since
-        self._angles: Angles = decoder.angles
-        self._positions, self._slots = decoder.sequence.positions.to(decoder.slots.device), decoder.slots
-        self._token = torch.full_like(self._slots, -1)
-        self._token[decoder.visual_places] = torch.arange(len(decoder.visual_places), device=self._slots.device)
-        self._merged = torch.zeros_like(self._slots, dtype=torch.bool)
+        self.angles: Angles = decoder.angles
+        self.positions, self.slots = decoder.sequence.positions.to(decoder.slots.device), decoder.slots
+        self._token = torch.full_like(self.slots, -1)
+        self._token[decoder.visual_places] = torch.arange(len(decoder.visual_places), device=self.slots.device)
+        self._merged = torch.zeros_like(self.slots, dtype=torch.bool)
         self._text_length = len(decoder.text_places)
         self._locate()
 
@@ -94,7 +97,7 @@ class DecoderWalk:
             UsageError: There is no such layer or place.
         """
         layer, hidden = self._of(of)
-        return self.decoder.layers.rows(layer, hidden, self._angles, self._places_of(queries))
+        return self.decoder.layers.rows(layer, hidden, self.angles, self._places_of(queries))
 
     def received(self, queries: Queries | Sequence[int] | Tensor, of: Literal["next", "previous"] = "next") -> Tensor:
         """(S',) float32: the mean of `rows` over heads and queries, without making all of them at once.
@@ -103,7 +106,7 @@ class DecoderWalk:
             UsageError: There is no such layer or place.
         """
         layer, hidden = self._of(of)
-        return self.decoder.layers.received(layer, hidden, self._angles, self._places_of(queries))
+        return self.decoder.layers.received(layer, hidden, self.angles, self._places_of(queries))
 
     def row_flops(self, queries: int) -> float:
         """Operations of `rows` of so many queries."""
@@ -141,10 +144,10 @@ class DecoderWalk:
         if keep_merged is not None:
             stays[self.merged_places] = False
             stays[self.merged_places[keep_merged.to(device)]] = True
-        if (merged is None) != (merged_at is None) or (merged is not None and len(merged) != len(merged_at)):  # type: ignore[arg-type]
+        added = torch.zeros(0, dtype=torch.int64, device=device) if merged_at is None else merged_at.to(device)
+        if len(added) != (0 if merged is None else len(merged)):
             raise TrainingError("tokens that are put into the decoder need a place each whose position they take")
         hidden = self.hidden
-        added = torch.zeros(0, dtype=torch.int64, device=device) if merged_at is None else merged_at.to(device)
         split = len(self) - self._text_length
         new = torch.arange(len(self), len(self) + len(added), device=device)
         order = torch.cat([stays[:split].nonzero()[:, 0], new, self.text_places])
@@ -154,17 +157,17 @@ class DecoderWalk:
             hidden = torch.cat([hidden, merged.to(hidden)])
         self._pruned = hidden[order.to(hidden.device)]
         self._token = self._token[source].masked_fill(fresh, -1)
-        self._slots = self._slots[source].masked_fill(fresh, -1)
+        self.slots = self.slots[source].masked_fill(fresh, -1)
         self._merged = self._merged[source] | fresh
-        self._positions = self._positions[:, source]
+        self.positions = self.positions[:, source]
         if positions == "renumbered":
-            self._positions = torch.arange(len(order), device=device).expand(len(self._positions), -1)
-        self._angles, self._before = self.decoder.layers.angles(self._positions, self._pruned), None
+            self.positions = torch.arange(len(order), device=device).expand(len(self.positions), -1)
+        self.angles, self._before = self.decoder.layers.angles(self.positions, self._pruned), None
         self._locate()
 
     def _step(self) -> None:
         self._before = self.hidden
-        self._pruned = self.decoder.advance(self.layer, self._before, self._angles, self._slots)
+        self._pruned = self.decoder.advance(self.layer, self._before, self.angles, self.slots)
         self.layer += 1
 
     def _locate(self) -> None:
