@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 _MOST_TOKENS = 1_000_000
 """Of all pages whose background is remembered: 8 MB."""
-# Shares are ratios of sums of floats: tokens that are wholly background must tie, whatever their last bits say.
-_DIGITS = 9
+# Sums of floats: tokens that are wholly background, or have equal features, must tie, whatever their last bits say.
+_SHARE_DIGITS, _RELEVANCE_DIGITS = 9, 5
 
 
 class Background:
@@ -142,7 +142,7 @@ class DocPruneSelector(Selector):
         relevance = _relevance(visual, question)
         pages = zip(sample.slices, sample.pages, strict=True)
         smooth = np.concatenate([smoothed(relevance[place], page.grid, self.sigma) for place, page in pages])
-        ranked = sample.order(smooth)
+        ranked = sample.order(smooth.round(_RELEVANCE_DIGITS))
         left_over = np.where(background <= self.tau_bg, 0.0, background)[ranked]
         places = np.empty(sample.n_tokens)
         places[ranked[np.argsort(left_over, kind="stable")]] = -np.arange(sample.n_tokens, dtype=np.float64)
@@ -162,7 +162,7 @@ def background_share(image: Image.Image, grid: TokenGrid, tau_e: float) -> Float
     found = np.diff([np.interp(x_edges, np.arange(grey.width + 1), row) for row in along], axis=1)
     area = np.diff(y_edges)[:, None] * np.diff(x_edges)
     share: FloatArray = np.where(area > 0, found / np.where(area > 0, area, 1), 1.0).ravel()
-    return share.round(_DIGITS)
+    return share.round(_SHARE_DIGITS)
 
 
 def _rows_between(pixels: NDArray[np.uint8], same: NDArray[np.bool_], top: float, bottom: float) -> FloatArray:
@@ -176,7 +176,8 @@ def _rows_between(pixels: NDArray[np.uint8], same: NDArray[np.bool_], top: float
 
 def smoothed(values: FloatArray, grid: TokenGrid, sigma: float) -> FloatArray:
     """Values (n,) of a page's tokens, averaged with Gaussian weights over its grid."""
-    found: FloatArray = _gaussian(grid.rows, sigma) @ values.reshape(grid.rows, grid.cols) @ _gaussian(grid.cols, sigma)
+    down, across = _gaussian(grid.rows, sigma), _gaussian(grid.cols, sigma)
+    found: FloatArray = down @ values.reshape(grid.rows, grid.cols) @ across.T
     return found.ravel()
 
 

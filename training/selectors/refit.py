@@ -19,6 +19,9 @@ from training.window_scorers.base import Scores, window_places
 if TYPE_CHECKING:
     from training.selectors.sample import EncodedSample
 
+# Cosines are float32: tokens with equal features must tie, whichever kernel made their last bits.
+_DIGITS = 6
+
 
 class RefitSelector(Selector):
     """Region-wise relevance (RWR), then intra-region token reduction (ITR), after ReFIT (arXiv 2610.09252).
@@ -54,7 +57,9 @@ class RefitSelector(Selector):
     def select(self, sample: EncodedSample, budgets: Sequence[int]) -> list[Kept]:
         """The best tokens of the best windows."""
         visual, question = sample.shared()
-        cosines = functional.normalize(visual, dim=1) @ functional.normalize(question, dim=1).T
+        cosines = (functional.normalize(visual, dim=1) @ functional.normalize(question, dim=1).T).round(
+            decimals=_DIGITS
+        )
         members = [window_tokens(page.windows.rows_cols, page.grid.cols) for page in sample.pages]
         within = np.empty(sample.n_tokens, dtype=np.int64)
         within[sample.order(cosines.amax(dim=1))] = np.arange(sample.n_tokens)
@@ -73,7 +78,7 @@ def _relevance(sample: EncodedSample, cosines: Tensor, members: Sequence[Tensor]
     found = []
     for place, inside in zip(sample.slices, members, strict=True):
         best = cosines[place][inside.to(cosines.device)].amax(dim=1)
-        found.append(best.mean(dim=1).cpu().numpy().astype(np.float64))
+        found.append(best.mean(dim=1).cpu().numpy().astype(np.float64).round(_DIGITS))
     return found
 
 
