@@ -14,7 +14,9 @@ from training.evaluation.intervals import RESAMPLES, FloatArray
 from training.evaluation.question_scores import share_name
 
 FEWEST_POINTS = 3
-_FLAT = 1e-12
+_KINDS = ("pearson", "spearman")
+_DIGITS = 12
+_FLAT = 10.0**-_DIGITS
 """Standard deviations below this are rounding errors; recall and ANLS are between 0 and 1."""
 
 
@@ -30,13 +32,11 @@ class _Means:
     def between(self, chosen: npt.NDArray[np.intp]) -> dict[str, Any]:
         """The correlation over some points; every resample has points of its own."""
         found: dict[str, Any] = {"points": len(chosen)}
-        for kind in ("pearson", "spearman"):
-            scale = average_ranks if kind == "spearman" else np.asarray
-            value = float(pearson(scale(self.recall[chosen]), scale(self.change[chosen])))
-            drawn = None
-            if self.drawn_recall is not None and self.drawn_change is not None:
-                drawn = pearson(scale(self.drawn_recall[:, chosen]), scale(self.drawn_change[:, chosen]))
-            found[kind] = _coefficient(value, drawn)
+        drawn = None
+        if self.drawn_recall is not None and self.drawn_change is not None:
+            drawn = _scaled(self.drawn_recall[:, chosen], self.drawn_change[:, chosen])
+        for kind, sides in _scaled(self.recall[chosen], self.change[chosen]).items():
+            found[kind] = _coefficient(float(pearson(*sides)), None if drawn is None else pearson(*drawn[kind]))
         return found | {"reason": _reason(self.recall[chosen], self.change[chosen], "points")}
 
 
@@ -85,12 +85,10 @@ def correlate(
             share_name(float(budget)): means.between(np.flatnonzero(budgets == budget)) for budget in np.unique(budgets)
         },
         "by_question": [
-            {
-                "selector": selector,
-                "budget": budget,
-                **_over_questions(recall[place], anls[place], docs, resamples, seed),
-            }
-            for place, (selector, budget) in enumerate(points)
+            {"selector": selector, "budget": budget, **found}
+            for (selector, budget), found in zip(
+                points, _over_questions(recall, anls, docs, resamples, seed), strict=True
+            )
         ],
     }
 
@@ -100,12 +98,13 @@ def pearson(x: FloatArray, y: FloatArray) -> FloatArray:
     if x.shape[-1] < FEWEST_POINTS:
         return np.full(x.shape[:-1], np.nan)
     x, y = x - x.mean(-1, keepdims=True), y - y.mean(-1, keepdims=True)
-    return _ratio((x * y).mean(-1), (x * x).mean(-1), (y * y).mean(-1))
+    return _ratio((x * y).mean(-1), (x * x).mean(-1), (y * y).mean(-1), least=_FLAT**2)
 
 
 def average_ranks(values: FloatArray) -> FloatArray:
-    """Ranks along the last axis, from 1; equal values share the mean of theirs."""
-    flat = values.reshape(-1, values.shape[-1])
+    """Ranks along the last axis, from 1; values equal to 12 digits share the mean of theirs."""
+    # Equal means of different summands, or of the same ones added in another order, differ in their last digits.
+    flat = np.round(values.reshape(-1, values.shape[-1]), _DIGITS) if values.size else values.reshape(0, 0)
     ranks = np.empty(flat.shape)
     for row, own in zip(flat, ranks, strict=True):
         _, place, counts = np.unique(row, return_inverse=True, return_counts=True)
@@ -125,28 +124,40 @@ def _means(recall: FloatArray, change: FloatArray, docs: npt.NDArray[np.str_], r
 
 def _over_questions(
     recall: FloatArray, anls: FloatArray, docs: npt.NDArray[np.str_], resamples: int, seed: int
-) -> dict[str, Any]:
-    """Over the questions of one point; ranks are those among all questions, not among a resample's."""
-    found: dict[str, Any] = {}
-    for kind in ("pearson", "spearman"):
-        x, y = (average_ranks(side) if kind == "spearman" else side for side in (recall, anls))
-        value, drawn = float(pearson(x, y)), None
-        if np.isfinite(value):
-            # Moments about the mean: near it a resample's are exact.
-            x, y = x - x.mean(), y - y.mean()
-            drawn = ResampledMeans.of([x, y, x * y, x * x, y * y], docs, resamples, seed).drawn
-        if drawn is not None:
-            mx, my, xy, xx, yy = drawn.T
-            drawn = _ratio(xy - mx * my, xx - mx * mx, yy - my * my)
-        found[kind] = _coefficient(value, drawn)
-    return found | {"reason": _reason(recall, anls, "questions")}
+) -> list[dict[str, Any]]:
+    """Over the questions of each point; ranks are those among all questions, not among a resample's."""
+    found: list[dict[str, Any]] = [{"reason": _reason(x, y, "questions")} for x, y in zip(recall, anls, strict=True)]
+    if not recall.size:
+        return [dict.fromkeys(_KINDS, _coefficient(np.nan, None)) | row for row in found]
+    # In standard scores a resample's moments keep their digits, and its variance is a share of that of all questions.
+    sides = [(_standard(x), _standard(y)) for x, y in _scaled(recall, anls).values()]
+    products = (part for x, y in sides for part in (*x, *y, *(x * y), *(x * x), *(y * y)))
+    drawn = ResampledMeans.of(products, docs, resamples, seed).drawn
+    if drawn is not None:
+        mx, my, xy, xx, yy = drawn.reshape(resamples, len(sides), 5, len(recall)).transpose(2, 0, 1, 3)
+        drawn = _ratio(xy - mx * my, xx - mx * mx, yy - my * my, least=1e-9)
+    for at, (kind, (x, y)) in enumerate(zip(_KINDS, sides, strict=True)):
+        for place, value in enumerate(pearson(x, y).tolist()):
+            found[place][kind] = _coefficient(value, None if drawn is None else drawn[:, at, place])
+    return found
 
 
-def _ratio(covariance: FloatArray, x_variance: FloatArray, y_variance: FloatArray) -> FloatArray:
-    """Covariance over standard deviations; NaN where one of them is 0."""
-    spread = np.sqrt(np.maximum(x_variance, 0)), np.sqrt(np.maximum(y_variance, 0))
-    varied = (spread[0] > _FLAT) & (spread[1] > _FLAT)
-    scale = np.where(varied, spread[0] * spread[1], 1.0)
+def _scaled(x: FloatArray, y: FloatArray) -> dict[str, tuple[FloatArray, FloatArray]]:
+    """What Pearson's r is taken of, by kind of correlation."""
+    return dict(zip(_KINDS, ((x, y), (average_ranks(x), average_ranks(y))), strict=True))
+
+
+def _standard(values: FloatArray) -> FloatArray:
+    """Standard scores along the last axis; zeros where nothing varies."""
+    spread = values.std(-1, keepdims=True)
+    scores: FloatArray = (values - values.mean(-1, keepdims=True)) / np.where(spread > _FLAT, spread, np.inf)
+    return scores
+
+
+def _ratio(covariance: FloatArray, x_variance: FloatArray, y_variance: FloatArray, least: float) -> FloatArray:
+    """Covariance over standard deviations; NaN where a variance is not above the least."""
+    varied = (x_variance > least) & (y_variance > least)
+    scale = np.sqrt(np.where(varied, x_variance * y_variance, 1.0))
     return np.where(varied, np.clip(covariance / scale, -1, 1), np.nan)
 
 
