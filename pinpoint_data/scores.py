@@ -181,19 +181,17 @@ class MeasuredEvidence:
             GeometryError: there is no evidence, or the masks do not fit it.
         """
         chosen = self._checked(masks)
-        weights = chosen.astype(np.float64)
         # A box outside its grid has no share, and is missed.
-        hits = self._box_shares(weights) >= hit - _TOLERANCE
-        every = _role_scores(self.area, weights, hits)
+        hits = self.box_recall(chosen) >= hit - _TOLERANCE
+        every = _role_scores(self.area, chosen, hits)
         by_role = {
-            role: _role_scores(area, weights, hits[:, [r == role for r in self.roles]])
+            role: _role_scores(area, chosen, hits[:, [r == role for r in self.roles]])
             for role, area in self.role_area.items()
         }
         used = np.count_nonzero(chosen, 1)
-        precision = [
-            min(1.0, float(self.area @ row) / float(self.token_area @ row)) if n else math.nan
-            for row, n in zip(weights, used.tolist(), strict=True)
-        ]
+        whole = [float(self.token_area[mask].sum()) for mask in chosen]
+        shared = [float(self.area[mask].sum()) for mask in chosen]
+        precision = [min(1.0, part / of) if of else math.nan for part, of in zip(shared, whole, strict=True)]
         reached = np.mean([chosen[:, tokens].any(1) for tokens in self.page_tokens], 0)
         return [
             SelectionScores(
@@ -209,7 +207,7 @@ class MeasuredEvidence:
 
     def evidence_recall(self, masks: ArrayLike) -> FloatArray:
         """The evidence recall of selections (n_selections, N) alone, shape (n_selections,)."""
-        return np.array(_recalls(self.area, self._checked(masks).astype(np.float64)))
+        return np.array(_recalls(self.area, self._checked(masks)))
 
     def box_recall(self, masks: ArrayLike) -> FloatArray:
         """The share of each box's area inside its grid that is selected.
@@ -220,7 +218,15 @@ class MeasuredEvidence:
         Returns:
             Shape (n_selections, n_boxes), boxes in the order of `roles`; NaN for a box outside its grid.
         """
-        return self._box_shares(self._checked(masks).astype(np.float64))
+        chosen = self._checked(masks)
+        shares = []
+        for tokens, area in zip(self.page_tokens, self.box_area, strict=True):
+            touched = np.flatnonzero(area.any(0))
+            inside, weights = area.sum(1), chosen[:, tokens][:, touched].astype(np.float64)
+            # A product a selection, as for the recall of all boxes.
+            kept = np.array([area[:, touched] @ row for row in weights]).reshape(len(chosen), len(area))
+            shares.append(np.minimum(1, np.divide(kept, inside, out=np.full_like(kept, np.nan), where=inside > 0)))
+        return np.concatenate(shares, 1)
 
     def full_coverage_budget(self, ranks: IntArray, *, recall: float = 0.999) -> float:
         """`full_coverage_budget` for the ranks of all pages' tokens end to end, int, counted from 0, shape (N,)."""
@@ -238,16 +244,6 @@ class MeasuredEvidence:
                 f"masks must be bool of shape (n, {len(self.area)}), got {chosen.dtype} of shape {chosen.shape}"
             )
         return chosen
-
-    def _box_shares(self, weights: FloatArray) -> FloatArray:
-        """`box_recall` of selections (n_selections, N) as floats."""
-        shares = []
-        for tokens, area in zip(self.page_tokens, self.box_area, strict=True):
-            inside = area.sum(1)
-            # A product a selection, as for the recall of all boxes.
-            kept = np.array([area @ row[tokens] for row in weights]).reshape(len(weights), len(area))
-            shares.append(np.minimum(1, np.divide(kept, inside, out=np.full_like(kept, np.nan), where=inside > 0)))
-        return np.concatenate(shares, 1)
 
 
 def score_selection(pages: Sequence[PageEvidence], masks: Sequence[ArrayLike], *, hit: float = 0.5) -> SelectionScores:
@@ -279,17 +275,18 @@ def full_coverage_budget(pages: Sequence[PageEvidence], ranks: Sequence[ArrayLik
     return MeasuredEvidence.of(pages).full_coverage_budget(dense, recall=recall)
 
 
-def _role_scores(area: FloatArray, weights: FloatArray, hits: BoolArray) -> list[RoleScores]:
+def _role_scores(area: FloatArray, chosen: BoolArray, hits: BoolArray) -> list[RoleScores]:
     """Scores of selections (k, N) from the area (N,) of some boxes in the tokens and what hits them, (k, n_boxes)."""
-    found = zip(_recalls(area, weights), np.all(hits, 1).tolist(), np.any(hits, 1).tolist(), strict=True)
+    found = zip(_recalls(area, chosen), np.all(hits, 1).tolist(), np.any(hits, 1).tolist(), strict=True)
     return [RoleScores(hits.shape[1], recall, all_hit, any_hit) for recall, all_hit, any_hit in found]
 
 
-def _recalls(area: FloatArray, weights: FloatArray) -> list[float]:
+def _recalls(area: FloatArray, chosen: BoolArray) -> list[float]:
     """Share of the area (N,) of some boxes that selections (k, N) hold; 0 where there is none."""
-    total = float(area.sum())
-    # A product a selection: what one scores must not hang, in the last bit, on how many are scored with it.
-    return [min(1.0, float(area @ row) / total) if total else 0.0 for row in weights]
+    touched = np.flatnonzero(area)  # few of a page's tokens, and of a document's
+    part, total = area[touched], float(area[touched].sum())
+    # A sum a selection: what one scores must not hang, in the last bit, on how many are scored with it.
+    return [min(1.0, float(part[mask].sum()) / total) if total else 0.0 for mask in chosen[:, touched]]
 
 
 def _joined(

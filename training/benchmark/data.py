@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -48,6 +50,28 @@ class BoxTable:
 
     def __len__(self) -> int:
         return len(self.question)
+
+
+class NumberTable:
+    """Rows of named numbers as columns that grow: 8 bytes a number, NaN where a row has none of a name."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, array[float]] = {}
+        self._rows = 0
+
+    def add(self, row: Mapping[str, float]) -> None:
+        """Add a row."""
+        for name, value in row.items():
+            column = self._columns.setdefault(name, array("d"))
+            column.extend([math.nan] * (self._rows - len(column)))
+            column.append(value)
+        self._rows += 1
+
+    def columns(self) -> dict[str, FloatArray]:
+        """All of it, (n_rows,) by name; no row can be added afterwards."""
+        for column in self._columns.values():
+            column.extend([math.nan] * (self._rows - len(column)))
+        return {name: np.asarray(column) for name, column in self._columns.items()}
 
 
 @dataclass

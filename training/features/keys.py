@@ -53,11 +53,12 @@ def page_key(store: PageStore, page_id: str, *, reads_words: bool) -> PageKey:
             record=page_id,
             remedy="ingest the source again with its page files in place",
         )
-    words = _words_hash(store.input(page_id).words) if reads_words else None
+    words = words_hash(store.input(page_id).words) if reads_words else None
     return PageKey(row["sha256"], row["pdf_page"], row["dpi"], row["width"], row["height"], words)
 
 
-def _words_hash(words: PageWords) -> str:
+def words_hash(words: PageWords) -> str:
+    """32 hexadecimal digits that depend on all of a page's words: texts, boxes, lines and confidence."""
     digest = hashlib.blake2b(json.dumps(words.texts).encode(), digest_size=16)
     for array in (words.xyxy, words.lines, words.confidence):
         digest.update(b"|" if array is None else array.tobytes() + b"|")
