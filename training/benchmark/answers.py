@@ -182,8 +182,8 @@ def answer_correlation(
         seed: Of the resamples.
     """
     place = {sample.question_id: index for index, sample in enumerate(data.samples)}
-    both = [(index, place[s.question_id]) for index, s in enumerate(found.samples) if s.question_id in place]
-    answered, scored = (np.array(side, dtype=np.int64) for side in zip(*both, strict=True)) if both else ([], [])
+    # Every answered question was scored, but not the other way round: some have no accepted answer.
+    scored = np.array([place[sample.question_id] for sample in found.samples], dtype=np.int64)
     anls = {
         name: np.array([answer_scores(s, a)["anls"] for s, a in zip(found.samples, answers, strict=True)])
         for name, answers in found.answers.items()
@@ -193,8 +193,8 @@ def answer_correlation(
     return correlate(
         points,
         np.array(recall),
-        np.array([anls[answerer_name(*point)][answered] for point in points]),
-        anls[REFERENCE][answered],
+        np.array([anls[answerer_name(*point)] for point in points]),
+        anls[REFERENCE],
         np.array([data.samples[index].doc_id for index in scored]),
         resamples=resamples,
         seed=seed,

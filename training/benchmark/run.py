@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from loaders.samples import load_samples
+from loaders.samples import Sample, load_samples
 from pinpoint_data import __version__
 from pinpoint_data.atomic import write_json, write_text
 from pinpoint_data.errors import TrainingError, UsageError
+from pinpoint_data.ranking import token_budget
 from pinpoint_data.windows import WindowSpec
 from pinpoint_data.workspace import Workspace
 from training.answer_evaluation.log import AnswerLog
@@ -20,9 +21,9 @@ from training.answer_evaluation.run import device_name, first_questions, run_ide
 from training.backbones.base import Backbone
 from training.benchmark.answers import ANSWERS_FILE, MAX_NEW_TOKENS, answer_correlation, benchmark_answers
 from training.benchmark.collect import collect
-from training.benchmark.curves import curves_svg
+from training.benchmark.curves import save_curves
 from training.benchmark.data import BenchmarkData
-from training.benchmark.examples import Example, choose_examples, make_examples
+from training.benchmark.examples import Example, choose_examples, make_example
 from training.benchmark.html import write_html
 from training.benchmark.log import BenchmarkLog
 from training.benchmark.opening import ChosenSelectors, ModelOptions, choose_selectors, open_backbone, open_source
@@ -32,10 +33,11 @@ from training.benchmark.tables import benchmark_csv, benchmark_markdown
 from training.checkpoint import Run
 from training.evaluation.intervals import RESAMPLES
 from training.evaluation.pages import PageViews, check_pages
+from training.evaluation.question_scores import measured_evidence
 from training.evaluation.run import check_shares
 from training.evaluation.split import ChosenQuestions, choose_questions, listed
 from training.pages.store import PageStore
-from training.selectors import ModelSource, Need, SignalSource
+from training.selectors import ModelSource, Need, Selector, SignalSource, checked_select
 
 BUDGETS = (0.05, 0.10, 0.20, 0.25, 0.33, 0.50, 0.60)
 ANSWER_BUDGETS = (0.10, 0.25, 0.60)
@@ -165,7 +167,7 @@ def run_benchmark(
             raise TrainingError(f"no question to score has gold boxes ({listed(data.left_out)})", file=dataset)
         correlation = _answers(data, views, source, chosen, identities, settings, out, device)
         picked = choose_examples(data.samples, settings.examples, settings.questions)
-        examples = make_examples(picked, views, source, selectors, _nearest(settings))
+        examples = [_example(sample, views, source, selectors, _nearest(settings)) for sample in picked]
     summary = summarise_benchmark(data, resamples=settings.resamples, seed=settings.seed)
     summary |= _facts(dataset, settings, backbone, opened, chosen, asked, views, data, unreadable)
     summary |= {"correlation": correlation, "examples": [example.question_id for example in examples]}
@@ -177,7 +179,7 @@ def write_benchmark(out: Path, summary: dict[str, Any], examples: Sequence[Examp
     """Write `benchmark.md`, `.csv` and `.html`, `curves.svg`, a picture an example, and last `benchmark.json`."""
     write_text(out / "benchmark.md", benchmark_markdown(summary))
     write_text(out / "benchmark.csv", benchmark_csv(summary))
-    write_text(out / "curves.svg", curves_svg(summary))
+    save_curves(out / "curves.svg", summary)
     write_html(out / "benchmark.html", summary, examples)
     # Pictures of questions that an earlier call drew would be taken for this one's.
     for earlier in (out / "examples").glob("example-*.png"):
@@ -248,6 +250,17 @@ def _answers(
     return answer_correlation(
         data, found, names, settings.answer_budgets, resamples=settings.resamples, seed=settings.seed
     )
+
+
+def _example(
+    sample: Sample, views: PageViews, source: SignalSource, selectors: Sequence[Selector], budget: float
+) -> Example:
+    """What every selector keeps of a question, to look at."""
+    view = views.of(sample)
+    encoded = source.sample(view)
+    tokens = token_budget(budget, encoded.n_tokens)
+    kept = {selector.name: checked_select(selector, encoded, [tokens])[0].mask for selector in selectors}
+    return make_example(view, measured_evidence(view), sample.answers, budget, kept)
 
 
 def _nearest(settings: BenchmarkSettings) -> float:

@@ -86,6 +86,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 @click.pass_context
 def benchmark(
     ctx: click.Context,
+    /,
     run: Path | None,
     dataset: Path | None,
     workspace: Path | None,
@@ -159,17 +160,17 @@ def _list(as_json: bool) -> None:
     from training.benchmark.opening import choose_selectors
 
     chosen = choose_selectors((), {})
-    rows = [
-        {"selector": name, "needs": sorted(s.needs), "reads_question": s.reads_question, "about": about(s)}
-        for name, s in chosen.made.items()
+    rows: list[dict[str, Any]] = [
+        {"selector": name, "needs": sorted(made.needs), "reads_question": made.reads_question, "about": about(made)}
+        for name, made in chosen.made.items()
     ]
-    rows += [
-        {"selector": name, "needs": [], "reads_question": None, "about": f"needs an option: {reason}"}
-        for name, reason in chosen.unavailable.items()
-    ]
-    width = max(len(row["selector"]) for row in rows)
-    lines = [f"{row['selector']:<{width}}  {', '.join(row['needs']) or '-':<24}  {row['about']}" for row in rows]
-    emit({"selectors": rows}, "\n".join([f"{'selector':<{width}}  {'needs':<24}  what it is", *lines]), as_json=as_json)
+    rows += [{"selector": name, "needs": None, "about": reason} for name, reason in chosen.unavailable.items()]
+    width = max(len(str(row["selector"])) for row in rows)
+    text = [f"{'selector':<{width}}  {'needs':<20}  what it is"]
+    for row in rows:
+        needs = "an option" if row["needs"] is None else ", ".join(row["needs"]) or "-"
+        text.append(f"{row['selector']:<{width}}  {needs:<20}  {row['about']}")
+    emit({"selectors": rows}, "\n".join(text), as_json=as_json)
 
 
 def about(selector: object) -> str:
