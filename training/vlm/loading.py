@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -39,10 +40,32 @@ def load_weights(
         TrainingError: No safetensors weights, damaged ones, or ones that lack a tensor of this architecture.
     """
     name = _CLASSES[config.model_type][language]
-    folder = source.with_weights()
     options: dict[str, Any] = {"config": config if language else without_decoder(config), "dtype": dtype}
     if device_map is not None and language:
         options["device_map"] = device_map
+    folder = source.with_weights()
+    model = from_safetensors(name, folder, **options)
+    if language:
+        # Every answer says how long it may be; transformers would point out the difference each time.
+        model.generation_config.max_length = None
+    if "device_map" not in options:
+        return model.to(device)
+    used_directly = model.get_input_embeddings().weight, *model.model.parameters(recurse=False)
+    if any(weight.is_meta for weight in used_directly):
+        raise TrainingError(
+            "has input embeddings that the device map offloads",
+            file=folder,
+            remedy="give them a device of their own; the decoder's layers and the head may be offloaded",
+        )
+    return model
+
+
+def from_safetensors(name: str, folder: Path, **options: Any) -> Any:
+    """A model of the transformers class `name`, every tensor of it from safetensors files: frozen, in evaluation mode.
+
+    Raises:
+        TrainingError: No safetensors weights, damaged ones, or ones that lack a tensor of this architecture.
+    """
     with _quiet():
         try:
             model, report = getattr(transformers, name).from_pretrained(
@@ -62,20 +85,7 @@ def load_weights(
     if mismatched := report["mismatched_keys"]:
         tensor, found, wanted = min(mismatched)
         raise TrainingError(f"has a {tensor} of shape {tuple(found)}, config.json wants {tuple(wanted)}", file=folder)
-    model.eval().requires_grad_(False)
-    if language:
-        # Every answer says how long it may be; transformers would point out the difference each time.
-        model.generation_config.max_length = None
-    if "device_map" not in options:
-        return model.to(device)
-    used_directly = model.get_input_embeddings().weight, *model.model.parameters(recurse=False)
-    if any(weight.is_meta for weight in used_directly):
-        raise TrainingError(
-            "has input embeddings that the device map offloads",
-            file=folder,
-            remedy="give them a device of their own; the decoder's layers and the head may be offloaded",
-        )
-    return model
+    return model.eval().requires_grad_(False)
 
 
 def without_decoder(config: Any) -> Any:
