@@ -98,6 +98,13 @@ class LanguageLayers:
         normed = module.input_layernorm(hidden.to(projection.weight.device))
         return float_heads(projection, normed, module.self_attn.head_dim).transpose(0, 1).to(hidden.device)
 
+    @torch.inference_mode()
+    def keys(self, layer: int, hidden: Tensor, angles: Angles) -> Tensor:
+        """(S, key-value heads, head width) float32: the rotated keys of a layer's attention."""
+        module = self._language.layers[layer]
+        normed = module.input_layernorm(hidden.to(module.self_attn.k_proj.weight.device))
+        return _keys(module.self_attn, normed, angles).to(hidden.device)
+
     def flops(self, tokens: int) -> float:
         """Operations of one layer over a sequence."""
         count = prefill_flops(self.shape, tokens)
@@ -127,10 +134,8 @@ class LanguageLayers:
         if not len(queries) or int(queries.min()) < 0 or int(queries.max()) >= length:
             raise UsageError(f"queries must be at least one place in a sequence of {length}, got {queries.tolist()}")
         normed = module.input_layernorm(hidden.to(device))
-        cos, sin = (angle[0, :, None].to(device).float() for angle in angles)
-        key = float_heads(attention.k_proj, normed, attention.head_dim)
-        # Qwen3 norms what it compares.
-        key = _rotated(attention.k_norm(key) if hasattr(attention, "k_norm") else key, cos, sin)
+        cos, sin = _per_head(angles, device)
+        key = _keys(attention, normed, angles)
         places = torch.arange(length, device=device)
         logit_bytes = 3 * 4 * self.shape.decoder.query_width // attention.head_dim * length
         for some in torch.split(queries, chunk_length(logit_bytes, device)):
@@ -143,6 +148,17 @@ class LanguageLayers:
             if window is not None:
                 hides |= places <= some[:, None] - window
             yield logits.masked_fill(hides, -torch.inf).softmax(dim=-1)
+
+
+def _keys(attention: Any, normed: Tensor, angles: Angles) -> Tensor:
+    key = float_heads(attention.k_proj, normed, attention.head_dim)
+    # Qwen3 norms what it compares.
+    return _rotated(attention.k_norm(key) if hasattr(attention, "k_norm") else key, *_per_head(angles, key.device))
+
+
+def _per_head(angles: Angles, device: torch.device) -> Angles:
+    cos, sin = (angle[0, :, None].to(device).float() for angle in angles)
+    return cos, sin
 
 
 def _rotated(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

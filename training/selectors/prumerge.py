@@ -1,0 +1,141 @@
+"""LLaVA-PruMerge and PruMerge+: outliers of the class token's attention, and an even sample beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pinpoint_data.errors import UsageError
+from pinpoint_data.ranking import BoolArray, IntArray
+from training.aligner.chunking import chunk_length
+from training.selectors.base import Kept, Need, Selector
+from training.selectors.greedy import unit
+
+if TYPE_CHECKING:
+    from training.selectors.sample import EncodedSample
+    from training.vlm.vision_pass import VisionSignals
+
+
+class PruMergeSelector(Selector):
+    """LLaVA-PruMerge (ICCV 2025, arXiv 2403.15388).
+
+    A token's score is the class token's attention in CLIP's last block (index 23, whose input the projector reads),
+    computed as one head of full width: softmax(q k^T / sqrt(1024)). The best tokens are kept, and each takes in the 32
+    tokens, kept ones among them, whose keys have the largest cosine with its own, weighted by their scores. Family: the
+    vision tower alone. It never reads the question; its sets nest.
+
+    As published the number of kept tokens is that of the outliers, scores above Q3 + 1.5 (Q3 - Q1) of the tile:
+    `adaptive=True` keeps no more than those, however large the budget.
+
+    `merged` are the tokens that some kept one takes in. The code also appends one token, the weighted sum of all that
+    is dropped: it has no place on the page and is in no budget here.
+
+    Ours: one budget for the tokens of all pages and tiles; the neighbours come from anywhere on the page's tiles and
+    the question's other pages. Outliers are counted in each tile. Qwen-VL, which has no class token: the mean over all
+    queries and heads of the last block, and keys after rotation, averaged over the patches merged into a token.
+
+    Args:
+        adaptive: Keep as many tokens as there are outliers, and no more than the budget.
+        neighbours: Tokens that each kept one takes in.
+    """
+
+    name = "prumerge"
+    needs: frozenset[Need] = frozenset({"vision"})
+    reads_question: bool = False
+
+    def __init__(self, adaptive: bool = False, neighbours: int = 32) -> None:
+        if neighbours < 0:
+            raise UsageError(f"{self.name}: neighbours must be at least 0, got {neighbours}")
+        self.adaptive, self.neighbours = adaptive, neighbours
+
+    def select(self, sample: EncodedSample, budgets: Sequence[int]) -> list[Kept]:
+        """The best tokens."""
+        signals = sample.vision()
+        counts = [min(budget, outliers(signals)) for budget in budgets] if self.adaptive else budgets
+        kept = sample.keep_top(signals.single, counts)
+        masks = with_neighbours([found.mask for found in kept], signals.last_keys, self.neighbours)
+        flops = 2.0 * signals.last_keys.numel()
+        return [
+            Kept(found.mask, found.scores, merged=merged, flops=flops * found.mask.sum())
+            for found, merged in zip(kept, masks, strict=True)
+        ]
+
+
+class PruMergePlusSelector(PruMergeSelector):
+    """LLaVA-PruMerge+: the outliers, filled up to the budget with an even sample of the other tokens.
+
+    Of the tokens that are no outliers, in raster order, those in the middle of as many equal stretches as there are
+    tokens to add. Where the outliers alone exceed the budget, the best of them. Uses the budget up; does not nest.
+
+    As published the sample is every int(int(1 / share of outliers) / 3)-th token, which makes about 144 of a tile's
+    576: `adaptive=True` adds that many, and no more than the budget. Of more than a third of outliers, where the code
+    fails, it adds all. Spreading what is left of a given budget is ours; the first tokens of a fixed sample, which a
+    port elsewhere takes, would be the top of the page.
+
+    Args:
+        adaptive: Add as many as are published.
+        neighbours: As of `PruMergeSelector`.
+    """
+
+    name = "prumerge-plus"
+
+    def select(self, sample: EncodedSample, budgets: Sequence[int]) -> list[Kept]:
+        """Outliers and an even sample."""
+        signals = sample.vision()
+        order, found = sample.order(signals.single), outliers(signals)
+        if self.adaptive:
+            step = max(1, int(int(sample.n_tokens / max(found, 1)) / 3))
+            budgets = [min(budget, found + len(range(0, sample.n_tokens - found, step))) for budget in budgets]
+        masks = [_filled(order, min(found, budget), budget) for budget in budgets]
+        merged = with_neighbours(masks, signals.last_keys, self.neighbours)
+        flops = 2.0 * signals.last_keys.numel()
+        return [Kept(mask, merged=own, flops=flops * mask.sum()) for mask, own in zip(masks, merged, strict=True)]
+
+
+def outliers(signals: VisionSignals) -> int:
+    """Tokens whose score is above Q3 + 1.5 (Q3 - Q1) of their tile."""
+    scores, tile = signals.single.double().cpu().numpy(), signals.tile.cpu().numpy()
+    count = 0
+    for number in np.unique(tile):
+        own = scores[tile == number]
+        low, high = np.quantile(own, [0.25, 0.75])
+        count += int((own > high + 1.5 * (high - low)).sum())
+    return count
+
+
+def _filled(order: IntArray, best: int, budget: int) -> BoolArray:
+    """The best tokens, and the others in the middle of equal stretches of what is left, in raster order."""
+    mask = np.zeros(len(order), dtype=bool)
+    mask[order[:best]] = True
+    rest, count = np.flatnonzero(~mask), budget - best
+    if count:
+        mask[rest[((np.arange(count) + 0.5) * len(rest) / count).astype(np.int64)]] = True
+    return mask
+
+
+def with_neighbours(masks: Sequence[BoolArray], keys: Tensor, count: int) -> list[BoolArray]:
+    """For each mask (N,) the tokens outside it that are among the `count` nearest of a token inside.
+
+    Args:
+        masks: Kept tokens.
+        keys: (N, w); a token is no neighbour of itself.
+        count: Neighbours of each token.
+    """
+    kept = np.flatnonzero(np.any(masks, axis=0))
+    near = torch.full((len(keys), count), -1, dtype=torch.int64)
+    rows, count = unit(keys), min(count, len(keys) - 1)
+    for some in torch.split(torch.as_tensor(kept, device=keys.device), chunk_length(8 * len(keys), keys.device)):
+        cosines = rows[some] @ rows.T
+        cosines[torch.arange(len(some), device=keys.device), some] = -torch.inf
+        near[some.cpu(), :count] = cosines.topk(count, dim=1).indices.cpu()
+    found = []
+    for mask in masks:
+        merged = np.zeros(len(mask), dtype=bool)
+        taken = near[torch.from_numpy(mask)]
+        merged[taken[taken >= 0].numpy()] = True
+        found.append(merged & ~mask)
+    return found
