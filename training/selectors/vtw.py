@@ -29,6 +29,7 @@ class VtwSelector(Selector):
     name = "vtw"
     needs: frozenset[Need] = frozenset({"decoder"})
     reads_question = False
+    keeps_tokens = False
 
     def select(self, sample: EncodedSample, budgets: Sequence[int]) -> list[Kept]:
         """All tokens for the first floor(B L / N) layers; the sets of layers are nested."""
