@@ -222,9 +222,10 @@ class MeasuredEvidence:
         shares = []
         for tokens, area in zip(self.page_tokens, self.box_area, strict=True):
             touched = np.flatnonzero(area.any(0))
-            inside, weights = area.sum(1), chosen[:, tokens][:, touched].astype(np.float64)
-            # A product a selection, as for the recall of all boxes.
-            kept = np.array([area[:, touched] @ row for row in weights]).reshape(len(chosen), len(area))
+            part, inside = area[:, touched], area[:, touched].sum(1)
+            # A sum a selection, as for the recall of all boxes.
+            kept = np.array([np.where(mask, part, 0.0).sum(1) for mask in chosen[:, tokens][:, touched]])
+            kept = kept.reshape(len(chosen), len(area))
             shares.append(np.minimum(1, np.divide(kept, inside, out=np.full_like(kept, np.nan), where=inside > 0)))
         return np.concatenate(shares, 1)
 

@@ -53,6 +53,8 @@ def test_scores_by_hand_over_two_pages() -> None:
     second = PageEvidence(grid, np.array([[30.0, 30, 50, 40]]), ("answer",))
     got = score_selection([first, second], [mask_of(grid, (0, 0), (3, 3)), np.zeros(16, bool)])
     assert got.budget == 2 / 32
+    # Two tokens of 100 square pixels, all of the first under a box.
+    assert got.precision == pytest.approx(0.5)
     # 100 of 200 on the first page; 0 of the 100 that lie on the second page's grid.
     assert got.evidence_recall == pytest.approx(100 / 300)
     assert got.clipped_share == pytest.approx(100 / 400)
@@ -86,6 +88,8 @@ def test_a_box_outside_the_grid_is_missed_even_when_everything_is_selected() -> 
     page = PageEvidence(grid, np.array([[50.0, 50, 60, 60]]))
     got = score_selection([page], [np.ones(16, bool)])
     assert (got.budget, got.evidence_recall, got.any_hit, got.clipped_share) == (1, 0, False, 1)
+    assert got.precision == 0
+    assert np.isnan(MeasuredEvidence.of([page]).box_recall(np.ones((2, 16), bool))).all()
     assert full_coverage_budget([page], [np.arange(16)]) == 1
 
 
@@ -109,6 +113,16 @@ def shapely_scores(
     return covered / inside if inside else 0.0, shares, 1 - inside / whole
 
 
+def shapely_precision(pages: list[PageEvidence], masks: list[np.ndarray]) -> float:
+    """Evidence area in the selected tokens over their area; NaN where none is selected."""
+    shared = whole = 0.0
+    for page, mask in zip(pages, masks, strict=True):
+        selected = shapely.unary_union(shapely.box(*page.grid.token_xyxy()[mask].T))
+        shared += shapely.unary_union(shapely.box(*page.boxes.T)).intersection(selected).area
+        whole += selected.area
+    return shared / whole if whole else np.nan
+
+
 @quick
 @given(questions())
 def test_every_score_equals_shapely(question: tuple[list[PageEvidence], list[np.ndarray]]) -> None:
@@ -124,6 +138,10 @@ def test_every_score_equals_shapely(question: tuple[list[PageEvidence], list[np.
             assert found.any_hit == any(share > 0.5 for share in shares)
         if role is None:
             assert got.clipped_share == pytest.approx(clipped, abs=1e-9)
+    shares = shapely_scores(pages, masks, None)[1]
+    (per_box,) = MeasuredEvidence.of(pages).box_recall(np.concatenate(masks)[None])
+    np.testing.assert_allclose(np.nan_to_num(per_box), shares, atol=1e-6)
+    assert got.precision == pytest.approx(shapely_precision(pages, masks), abs=1e-6, nan_ok=True)
     assert got.budget == np.concatenate(masks).mean()
     assert got.page_recall == np.mean([m.any() for page, m in zip(pages, masks, strict=True) if len(page.boxes)])
 
@@ -141,6 +159,8 @@ def test_selections_scored_together_score_as_each_alone(
     measured = MeasuredEvidence.of(pages)
     assert measured.score(rows) == alone
     assert measured.score(rows[:0]) == []
+    np.testing.assert_array_equal(measured.box_recall(rows), [measured.box_recall(row[None])[0] for row in rows])
+    assert measured.evidence_recall(rows).tolist() == [found.evidence_recall for found in alone]
 
 
 @quick
