@@ -36,6 +36,4 @@ def keep_by_windows(
         flops: What the scores took, signals apart.
     """
     best_first = np.argsort(np.concatenate(window_places(scores, sample.question_id)))
-    places = np.empty(sample.n_tokens)
-    places[TokenRanking.of(best_first, windows).order] = -np.arange(sample.n_tokens, dtype=np.float64)
-    return sample.keep_top(places, budgets, flops)
+    return sample.keep_first(TokenRanking.of(best_first, windows).order, budgets, flops)

@@ -28,8 +28,7 @@ class RandomSelector(Selector):
 
     def select(self, sample: EncodedSample, budgets: Sequence[int]) -> list[Kept]:
         """The first tokens of the permutation."""
-        drawn = sample.generator(self.name).permutation(sample.n_tokens)
-        return sample.keep_top(drawn.astype(np.float64), budgets)
+        return sample.keep_first(sample.generator(self.name).permutation(sample.n_tokens), budgets)
 
 
 class UniformSelector(Selector):
@@ -83,7 +82,8 @@ class DownsampleSelector(Selector):
         merged = np.zeros(sample.n_tokens, dtype=np.bool_)
         for place, grid, share in _shares(sample, budget):
             rows, cols = coarser_shape(grid, share)
-            mask[place].reshape(grid.rows, grid.cols)[np.ix_(_centres(grid.rows, rows), _centres(grid.cols, cols))] = 1
+            centres = np.ix_(_centres(grid.rows, rows), _centres(grid.cols, cols))
+            mask[place].reshape(grid.rows, grid.cols)[centres] = True
             merged[place] = True
         return Kept(mask, merged=merged)
 

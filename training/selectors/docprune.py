@@ -144,9 +144,8 @@ class DocPruneSelector(Selector):
         smooth = np.concatenate([smoothed(relevance[place], page.grid, self.sigma) for place, page in pages])
         ranked = sample.order(smooth.round(_RELEVANCE_DIGITS))
         left_over = np.where(background <= self.tau_bg, 0.0, background)[ranked]
-        places = np.empty(sample.n_tokens)
-        places[ranked[np.argsort(left_over, kind="stable")]] = -np.arange(sample.n_tokens, dtype=np.float64)
-        return sample.keep_top(places, budgets, 2.0 * visual.shape[0] * visual.shape[1])
+        best_first = ranked[np.argsort(left_over, kind="stable")]
+        return sample.keep_first(best_first, budgets, 2.0 * visual.shape[0] * visual.shape[1])
 
 
 def background_share(image: Image.Image, grid: TokenGrid, tau_e: float) -> FloatArray:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pinpoint_data.boxes import area
+from pinpoint_data.boxes import FloatArray, area
 from pinpoint_data.errors import UsageError
 from training.selectors.base import Kept, Need, Selector
 from training.selectors.by_windows import keep_by_windows
@@ -65,7 +65,8 @@ class BM25Selector(Selector):
         return keep_by_windows(sample, windows, self._scorer.score(sample.view), budgets)
 
 
-def _covered(page: PageView) -> np.ndarray:
+def _covered(page: PageView) -> FloatArray:
     """(n,): share of each token's area that words cover."""
     covered = page.grid.evidence_area(page.words.xyxy.reshape(-1, 4))
-    return np.round(covered / area(page.grid.token_xyxy()), _DIGITS)
+    share: FloatArray = covered / area(page.grid.token_xyxy())
+    return share.round(_DIGITS)

@@ -67,10 +67,8 @@ class RefitSelector(Selector):
         first_share, first = _openings(sample, members, opened, within, self.keep)
         given = first_share < sum(map(len, opened))
         best_first = np.lexsort((within, np.where(given, first_share, first), ~given))
-        places = np.empty(sample.n_tokens)
-        places[best_first] = -np.arange(sample.n_tokens, dtype=np.float64)
         flops = 2.0 * visual.shape[0] * question.shape[0] * visual.shape[1]
-        return sample.keep_top(places, budgets, flops)
+        return sample.keep_first(best_first, budgets, flops)
 
 
 def _relevance(sample: EncodedSample, cosines: Tensor, members: Sequence[Tensor]) -> Scores:

@@ -156,8 +156,17 @@ class EncodedSample:
             budgets: Numbers of tokens.
             flops: What the scores took, signals apart.
         """
-        order = self.order(scores)
         # The places, not the scores: what was a tie has been decided.
+        return self.keep_first(self.order(scores), budgets, flops)
+
+    def keep_first(self, order: IntArray, budgets: Sequence[int], flops: float = 0.0) -> list[Kept]:
+        """The first tokens of an order, exactly as many as each budget allows; the sets are nested.
+
+        Args:
+            order: (N,) indices of all tokens, best first.
+            budgets: Numbers of tokens.
+            flops: What the order took, signals apart.
+        """
         places = np.empty(self.n_tokens)
         places[order] = -np.arange(self.n_tokens, dtype=np.float64)
         return [Kept(places > -budget, places, flops=flops) for budget in budgets]

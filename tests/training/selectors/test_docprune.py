@@ -14,7 +14,8 @@ from PIL import Image
 from pinpoint_data.errors import UsageError
 from pinpoint_data.token_grid import TokenGrid, even_grid
 from tests.training.selectors.evaluated import assert_exact, assert_nested, first_tokens
-from tests.training.selectors.samples import given_sample, unit_rows
+from tests.training.selectors.samples import given_sample, model_sample, unit_rows
+from tests.training.vlm.pictures import noise
 from training.selectors import checked_select, make_selector
 from training.selectors import docprune as module
 from training.selectors.docprune import background_share, smoothed
@@ -235,3 +236,20 @@ class TestDocPrune:
         for options, named in (({"tau_bg": 1.1}, "tau_bg"), ({"sigma": 0.0}, "sigma"), ({"tau_e": -1.0}, "tau_e")):
             with pytest.raises(UsageError, match=f"docprune option {named}"):
                 make_selector("docprune", options)
+
+
+@pytest.mark.parametrize("family", ["llava-next", "qwen2-vl"])
+@pytest.mark.parametrize("name", ["docprune-background", "docprune", "refit", "uniform", "downsample"])
+def test_works_on_the_grids_of_models(family, name, tiny_model):
+    # The right half of the first page is paper; LLaVA-NeXT's grids do not end where pages do.
+    image = noise(301, 407)
+    image.paste("white", (150, 0, 301, 407))
+    sample = model_sample(tiny_model(family), [image, noise(500, 250, seed=1)])
+    budgets = [1, sample.n_tokens // 3, sample.n_tokens]
+    kept = checked_select(make_selector(name), sample, budgets)
+    if name != "downsample":
+        assert_exact(kept, budgets)
+    if name.startswith("docprune"):
+        grid = sample.pages[0].grid
+        white = grid.token_xyxy()[:, 0] > 150
+        assert not kept[1].mask[sample.slices[0]][white].any()

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 
 from pinpoint_data.errors import TrainingError
+from tests.training.answering.vlm_runs import vlm_run
 from tests.training.runs import tiny_run
 from tests.training.selectors.evaluated import assert_exact, assert_nested, assert_same_as_evaluation
-from tests.training.selectors.samples import given_sample
+from tests.training.selectors.samples import given_sample, model_page
 from tests.training.views import page_view, question_view
+from tests.training.vlm.pictures import noise
 from training.checkpoint import load_run
 from training.flops import AlignerShape, aligner_flops
-from training.selectors import SignalSource, checked_select, make_selector
+from training.selectors import ModelSource, SignalSource, checked_select, make_selector
 from training.window_scorers import PinpointScorer
 
 SIZES = ((560, 700), (420, 300))
@@ -76,6 +78,17 @@ def test_charges_the_aligner(run):
 def test_is_the_same_twice(run):
     first, again = (checked_select(make_selector("pinpoint"), _sample(run), [77])[0].mask for _ in range(2))
     assert (first == again).all()
+
+
+@pytest.mark.parametrize("family", ["llava-next", "qwen2-vl"])
+def test_reads_the_tokens_of_a_whole_model(family, model_folder, tmp_path):
+    run = vlm_run(tmp_path / "run", model_folder(family), family)
+    images = [noise(300, 400), noise(500, 250, seed=1)]
+    pages = [model_page(run.backbone.model, image, f"test/page{i}", run.window_spec) for i, image in enumerate(images)]
+    view = question_view(pages, "Where is it?", [(0, (10, 20, 90, 60)), (1, (300, 100, 340, 140))])
+    sample = ModelSource(run.backbone, run=run).sample(view)
+    scores = PinpointScorer(run).score(view)
+    assert_same_as_evaluation(make_selector("pinpoint"), sample, [page.windows for page in pages], scores)
 
 
 def test_tokens_of_another_width_are_refused(run):
