@@ -23,6 +23,8 @@ def cluster_means(states: Tensor, clusters: int) -> tuple[Tensor, Tensor, Tensor
     """
     exact = states.float()
     distance = torch.cdist(exact, exact) / states.shape[1] ** 0.5
+    # Two tokens that are each other's nearest are equally dense: rounding must not say otherwise.
+    distance = (distance + distance.T).fill_diagonal_(0) / 2
     nearest = distance.topk(clusters, dim=1, largest=False).values
     density = (-nearest.square().mean(dim=1)).exp()
     by_density = density.argsort(descending=True, stable=True)
