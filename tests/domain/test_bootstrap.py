@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pinpoint_data.bootstrap import bootstrap_difference, bootstrap_mean, bootstrap_means
+from pinpoint_data.bootstrap import ResampledMeans, bootstrap_difference, bootstrap_mean, bootstrap_means
 from pinpoint_data.errors import UsageError
 
 
@@ -67,6 +67,52 @@ def test_a_paired_difference_is_tighter_than_two_intervals() -> None:
     difference = bootstrap_difference(a + 0.05, a, docs)
     assert difference == pytest.approx((0.05, 0.05, 0.05))
     assert bootstrap_mean(a + 0.05, docs).low < bootstrap_mean(a, docs).high
+
+
+def test_differences_of_shared_resamples_are_those_of_the_differences() -> None:
+    rng = np.random.default_rng(0)
+    values, docs = rng.random((60, 4)), rng.integers(0, 9, 60)
+    means = ResampledMeans.of(values.T, docs, 300, 7)
+    pairs = [(0, 1), (1, 0), (2, 3), (2, 2)]
+    found = means.differences(*zip(*pairs, strict=True))
+    for (a, b), row in zip(pairs, found, strict=True):
+        assert row == pytest.approx(bootstrap_difference(values[:, a], values[:, b], docs, 300, 7))
+
+
+def test_ratios_are_those_of_a_loop_over_resampled_documents() -> None:
+    rng = np.random.default_rng(1)
+    docs = rng.integers(0, 30, 150)
+    mine, theirs = rng.random(150) + docs / 30, 0.2 + rng.random(150)
+    [found] = ResampledMeans.of([mine, theirs], docs, 2000).ratios([0], [1])
+    assert found is not None
+    names, ratios = np.unique(docs), []
+    for _ in range(2000):
+        drawn = np.concatenate([np.flatnonzero(docs == name) for name in rng.choice(names, len(names))])
+        ratios.append(mine[drawn].sum() / theirs[drawn].sum())
+    assert found.mean == pytest.approx(mine.mean() / theirs.mean())
+    assert (found.low, found.high) == pytest.approx(np.quantile(ratios, [0.025, 0.975]), abs=0.03)
+
+
+def test_a_ratio_to_nothing_is_none_and_to_nothing_in_a_resample_has_no_ends() -> None:
+    means = ResampledMeans.of([[1.0, 2.0], [0.0, 0.0], [0.0, 2.0], [2.0, 4.0]], ["a", "b"], 200)
+    assert means.ratios([0, 0, 0, 1], [1, 2, 3, 3]) == [None, (1.5, None, None), (0.5, 0.5, 0.5), (0.0, 0.0, 0.0)]
+    alone = ResampledMeans.of([[1.0, 2.0], [0.0, 0.0], [3.0, 3.0]], ["a", "a"])
+    assert alone.ratios([0, 0], [1, 2]) == [None, (0.5, None, None)]
+    assert alone.differences([0], [2]) == [(-1.5, None, None)]
+
+
+def test_pairs_are_compared_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    values, docs = np.random.default_rng(2).random((40, 5)), np.arange(40) // 4
+    means = ResampledMeans.of(values.T, docs, 100)
+    first, second = [0, 1, 2, 3, 4, 0, 2], [1, 2, 3, 4, 0, 3, 0]
+    whole = means.ratios(first, second), means.differences(first, second)
+    monkeypatch.setattr("pinpoint_data.bootstrap._PAIRS", 3)
+    assert (means.ratios(first, second), means.differences(first, second)) == whole
+
+
+def test_a_score_of_other_questions_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"got \(1,\) and \(2,\)"):
+        ResampledMeans.of([[1.0, 2.0], [1.0]], ["a", "b"])
 
 
 @pytest.mark.parametrize(

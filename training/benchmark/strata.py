@@ -15,10 +15,10 @@ from training.evaluation.intervals import BoolArray
 Strata = dict[str, dict[str, BoolArray]]
 """Who is in each stratum of each dimension; a stratum that nobody is in is left out."""
 
-# Decades of a word, a line, a few lines, a paragraph, a figure. A page of 1,000 tokens has 0.1 % of its area in each.
+# About a word, a line, a few lines, a paragraph, a figure; 0.1 % is one token of a page of 1,000.
 _SIZES = ("<0.1 %", "0.1-0.3 %", "0.3-1 %", "1-5 %", ">=5 %")
 _SIZE_EDGES = (0.001, 0.003, 0.01, 0.05)
-_COUNTS = ("1", "2", "3-5", "6+")
+_COUNTS = ("1", "2", "3 to 5", "6 or more")
 _COUNT_EDGES = (2, 3, 6)
 _FIFTHS = ("0-20 %", "20-40 %", "40-60 %", "60-80 %", "80-100 %")
 _FIFTH_EDGES = (0.2, 0.4, 0.6, 0.8)
