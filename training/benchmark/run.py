@@ -207,6 +207,7 @@ def _identities(chosen: ChosenSelectors, source: SignalSource) -> dict[str, dict
     found: dict[str, dict[str, Any]] = {}
     for name, selector in chosen.made.items():
         own = common | {"selector": name, "version": selector.version, "options": _jsonable(chosen.options[name])}
+        own |= selector.identity()
         if "run" in selector.needs and source.run is not None:
             own |= {"run": run_identity(source.run)}
         if "clip" in selector.needs and isinstance(source, ModelSource) and source.clip is not None:
@@ -291,6 +292,8 @@ def _facts(
     bare = len(views.without_words & {page.page_id for sample in data.samples for page in sample.pages})
     if bare and any("words" in selector.needs for selector in chosen.made.values()):
         warnings.append(f"{bare:,} pages have no words, which some selectors live on")
+    asked_ids = [sample.question_id for sample in data.samples]
+    warnings += [line for selector in chosen.made.values() for line in selector.warnings(asked_ids)]
     return {
         "program": f"pinpoint-data {__version__}",
         "dataset": dataset.resolve().name,

@@ -117,6 +117,14 @@ class Selector(ABC):
     keeps_tokens: ClassVar[bool] = True
     version: ClassVar[int] = 1
 
+    def identity(self) -> dict[str, Any]:
+        """JSON-ready: what its choices depend on beside name, version and options, such as the content of a file."""
+        return {}
+
+    def warnings(self, question_ids: Sequence[str]) -> list[str]:
+        """What a reader must know of its figures over these questions."""
+        return []
+
     @abstractmethod
     def select(self, sample: EncodedSample, budgets: Sequence[int]) -> list[Kept]:
         """What it keeps at each budget.

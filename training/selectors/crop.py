@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -59,11 +60,8 @@ class CropSelector(Selector):
 
     Args:
         boxes: A JSON Lines file; `read_located` says what is in it.
-        missing: A question without any line: "random" ranks its tokens at random (no rectangle, no knowledge) and
-            counts it in `without_box`; "refuse" ends with an error.
-
-    Attributes:
-        without_box: Questions met so far that the file has no line for.
+        missing: A question without any line: "random" ranks its tokens at random (no rectangle, no knowledge), and a
+            benchmark says how many there were; "refuse" ends with an error.
 
     Raises:
         UsageError: No file is named, there is none, or `missing` is something else.
@@ -83,9 +81,17 @@ class CropSelector(Selector):
         if missing not in get_args(Missing):
             raise UsageError(f"crop option missing must be one of {', '.join(get_args(Missing))}, got {missing!r}")
         self.missing = missing
-        self.without_box: set[str] = set()
         self._file = Path(boxes)
         self._located = read_located(self._file)
+
+    def identity(self) -> dict[str, Any]:
+        """The content of the file."""
+        return {"located": hashlib.sha256(self._file.read_bytes()).hexdigest()}
+
+    def warnings(self, question_ids: Sequence[str]) -> list[str]:
+        """How many questions the localiser says nothing of."""
+        without = sum(question_id not in self._located for question_id in question_ids)
+        return [f"crop: {self._file.name} has no line for {without:,} questions, ranked at random"] if without else []
 
     def select(self, sample: EncodedSample, budgets: Sequence[int]) -> list[Kept]:
         """The tokens in and around the localiser's rectangles.
@@ -95,10 +101,8 @@ class CropSelector(Selector):
                 `missing` is "refuse".
         """
         located = self._located.get(sample.question_id, {})
-        if not located:
-            self.without_box.add(sample.question_id)
-            if self.missing == "refuse":
-                raise TrainingError("has no line for this question", file=self._file, record=sample.question_id)
+        if not located and self.missing == "refuse":
+            raise TrainingError("has no line for this question", file=self._file, record=sample.question_id)
         return _keep_around(sample, self._rectangles(sample, located), budgets)
 
     def _rectangles(self, sample: EncodedSample, located: Mapping[int, Located]) -> dict[int, Blocks]:

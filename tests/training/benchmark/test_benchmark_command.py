@@ -1,0 +1,243 @@
+"""`pinpoint benchmark` from the command down to the files: selectors from inside and outside, resumed, refused."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from pinpoint_data.cli import root
+from pinpoint_data.errors import UsageError
+from tests.conftest import REPO
+from tests.training.runs import tiny_run
+from training.commands.benchmark import selector_options
+
+QUICK = ("--resamples", 20, "--budgets", "0.05,0.25,0.60", "--examples", 1)
+PLAIN = ("random", "uniform", "bm25", "oracle-token")
+
+
+def invoke(*arguments: object):
+    return CliRunner().invoke(root, [*map(str, arguments)])
+
+
+def selected(*names: str) -> list[str]:
+    return [part for name in names for part in ("--selector", name)]
+
+
+@pytest.fixture(scope="module")
+def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace and a dataset of generated forms with true boxes."""
+    out = tmp_path_factory.mktemp("documents")
+    for arguments in (
+        ("generate", out / "drawn", "--layout", "spdocvqa", "--documents", 4),
+        (
+            "ingest",
+            "spdocvqa",
+            out / "drawn",
+            "--workspace",
+            out / "ws",
+            "--evidence",
+            out / "drawn/gold_evidence.jsonl",
+        ),
+        ("words", out / "ws"),
+        ("publish", out / "ws", out / "dataset", "--license", "cc-by-4.0"),
+    ):
+        done = invoke(*arguments)
+        assert done.exit_code == 0, done.output
+    return out
+
+
+@pytest.fixture
+def data(documents: Path) -> tuple[object, ...]:
+    return "--dataset", documents / "dataset", "--workspace", documents / "ws"
+
+
+def summary_of(out: Path):
+    return json.loads((out / "benchmark.json").read_text(encoding="utf-8"))
+
+
+def test_every_file_is_written_and_they_say_the_same(data, tmp_path) -> None:
+    done = invoke("benchmark", *data, "--out", tmp_path / "b", *selected(*PLAIN), *QUICK, "--json")
+    assert done.exit_code == 0, done.output
+    summary = summary_of(tmp_path / "b")
+    assert summary == {k: v for k, v in json.loads(done.stdout).items() if k not in ("refusals", "out")}
+    mean = summary["scores"]["bm25"]["evidence_recall@0.25"]["mean"]
+    assert summary["scores"]["oracle-token"]["evidence_recall@0.25"]["mean"] >= mean > 0.3
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "b/benchmark.csv").read_text(encoding="utf-8"))))
+    found = [r for r in rows if r["selector"] == "bm25" and r["score"] == "evidence_recall" and r["budget"] == "0.25"]
+    assert mean in [float(row["mean"]) for row in found]
+    assert "bm25" in (tmp_path / "b/benchmark.md").read_text(encoding="utf-8")
+    page = (tmp_path / "b/benchmark.html").read_text(encoding="utf-8")
+    assert summary["examples"][0] in page and "https://" not in page.replace("https://arxiv.org", "")
+    assert (tmp_path / "b/curves.svg").read_text(encoding="utf-8").startswith("<?xml")
+    with Image.open(tmp_path / "b/examples/example-1.png") as picture:
+        assert min(picture.size) > 300
+
+
+def test_budgets_are_exact_and_figures_equal_those_of_evaluate(data, tmp_path) -> None:
+    out = tmp_path / "b"
+    assert invoke("benchmark", *data, "--out", out, *selected("bm25", "oracle-window"), *QUICK).exit_code == 0
+    same = ("--baselines-only", "--grid", "patches", "--budgets", "0.05,0.25,0.60", "--resamples", 20)
+    done = invoke("evaluate", *data, *same, "--out", tmp_path / "e", "--json")
+    assert done.exit_code == 0, done.output
+    evaluated = json.loads(done.stdout)["scores"]["all"]
+    ours = summary_of(out)["scores"]
+    for mine, theirs in (("bm25", "bm25"), ("oracle-window", "oracle")):
+        for score in ("evidence_recall@0.05", "all_hit@0.25", "evidence_recall@0.60", "budget@0.25"):
+            assert ours[mine][score] == pytest.approx(evaluated[theirs][score])
+
+
+def test_all_that_can_run_without_a_model_run_and_the_others_are_named(data, tmp_path) -> None:
+    done = invoke("benchmark", *data, "--out", tmp_path / "b", "--limit", 3, *QUICK)
+    assert done.exit_code == 0, done.output
+    summary = summary_of(tmp_path / "b")
+    embedded = {"random", "uniform", "downsample", "text-density", "bm25", "refit", "divprune", "zspaprune", "cdpruner"}
+    assert embedded | {"docprune", "crop-oracle", "oracle-window", "oracle-token"} <= set(summary["selectors"])
+    assert {"pinpoint", "fastv", "visionzip", "crop"} <= set(summary["unavailable"])
+    assert "RUN" in summary["unavailable"]["pinpoint"] and "--model" in summary["unavailable"]["fastv"]
+    assert summary["questions"]["scored"] == 3
+    assert summary["questions"]["left_out"]["beyond --limit"] > 0
+
+
+def test_the_same_command_goes_on_where_it_was(data, tmp_path) -> None:
+    out = tmp_path / "b"
+    command = ("benchmark", *data, "--out", out, "--limit", 5, *QUICK)
+    assert invoke(*command, *selected("random", "bm25")).exit_code == 0
+    log = out / "samples.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    assert len(lines) == 10
+    log.write_bytes(b"".join(lines[:7]) + lines[7][:20])  # killed in the middle of a line
+    first = summary_of(out)
+    assert invoke(*command, *selected("random", "bm25")).exit_code == 0
+    assert len(log.read_bytes().splitlines()) == 10
+    assert log.read_bytes().splitlines(keepends=True)[:7] == lines[:7]
+    again = summary_of(out)
+    assert again["scores"] == first["scores"] and again["differences"] == first["differences"]
+    assert invoke(*command, *selected("random", "bm25", "uniform")).exit_code == 0
+    assert len(log.read_bytes().splitlines()) == 15
+
+
+def test_a_trained_run_brings_its_grid_and_its_held_out_documents(data, documents, tmp_path) -> None:
+    from loaders.samples import load_samples
+
+    docs = sorted({sample.doc_id for sample in load_samples(documents / "dataset")})
+    run = tiny_run(tmp_path / "run", tuple(docs[:2]), tuple(docs[2:]))
+    done = invoke("benchmark", run, *data, "--out", tmp_path / "b", *selected("pinpoint", "random"), *QUICK)
+    assert done.exit_code == 0, done.output
+    summary = summary_of(tmp_path / "b")
+    assert (summary["run"], summary["split"], summary["questions"]["documents"]) == ("run", "validation", 2)
+    scores = invoke("evaluate", run, *data, "--budgets", "0.05,0.25,0.60", "--resamples", 20, "--json")
+    expected = json.loads(scores.stdout)["scores"]["all"]["pinpoint"]["evidence_recall@0.25"]
+    assert summary["scores"]["pinpoint"]["evidence_recall@0.25"] == pytest.approx(expected)
+
+
+def test_the_documented_selector_of_ones_own_works(data, tmp_path, monkeypatch) -> None:
+    document = (REPO / "docs" / "selectors.md").read_text(encoding="utf-8")
+    code = next(
+        block for block in re.findall(r"```python\n(.*?)```", document, re.DOTALL) if "class TopOfPage" in block
+    )
+    (tmp_path / "ideas.py").write_text(code, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    done = invoke("benchmark", *data, "--out", tmp_path / "b", *selected("ideas:TopOfPage", "random"), *QUICK)
+    sys.modules.pop("ideas", None)
+    assert done.exit_code == 0, done.output
+    summary = summary_of(tmp_path / "b")
+    assert summary["selectors"] == ["top-of-page", "random"]
+    top, bottom = (summary["strata"]["position"][fifth]["scores"] for fifth in list(summary["strata"]["position"])[:2])
+    assert top["top-of-page"]["evidence_recall@0.25"]["mean"] >= bottom["top-of-page"]["evidence_recall@0.25"]["mean"]
+    body = code.split('name = "top-of-page"')[1]
+    assert len([line for line in code.splitlines() if line.strip()]) <= 10 and "select" in body
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--selector", "fastv"), "needs decoder"),
+        (("--selector", "nonsense"), "no selector 'nonsense'"),
+        (("--selector", "pinpoint"), "needs run"),
+        (("--selector", "crop"), "boxes"),
+        (("--selector", "bm25", "--selector", "bm25"), "different"),
+        (("--selector", "bm25", "--set", "bm25.nope=1"), "does not take these options"),
+        (("--selector", "bm25", "--set", "random.seed=1"), "not among the selectors"),
+        (("--set", "bm25=1"), "SELECTOR.KEY=VALUE"),
+        (("--budgets", "0.5,0.5"), "different shares"),
+        (("--budgets", "1.5"), "different shares"),
+        (("--dtype", "float32"), "belong to a model"),
+        (("--answers", "--answer-budgets", "0.05"), "vision-language model"),
+        (("--answers",), "must be among the budgets"),
+        (("--selector", "bm25", "--question", "no/such"), "no/such"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_one_line(data, tmp_path, arguments, message) -> None:
+    done = CliRunner().invoke(root, [*map(str, ("benchmark", *data, "--out", tmp_path / "b", *QUICK, *arguments))])
+    assert done.exit_code != 0
+    assert message in str(done.exception if done.exception else "") + done.output
+
+
+def test_data_must_be_named() -> None:
+    done = invoke("benchmark")
+    assert isinstance(done.exception, UsageError) and "--dataset" in str(done.exception)
+
+
+def test_the_list_of_selectors_says_what_each_needs() -> None:
+    done = invoke("benchmark", "--list", "--json")
+    rows = {row["selector"]: row for row in json.loads(done.stdout)["selectors"]}
+    assert rows["fastv"]["needs"] == ["decoder"] and rows["random"]["needs"] == []
+    assert all(row["about"] for row in rows.values())
+    text = invoke("benchmark", "--list").output
+    assert all(name in text for name in rows)
+
+
+def test_every_selector_is_in_the_document() -> None:
+    from training.selectors import selector_names
+
+    document = (REPO / "docs" / "selectors.md").read_text(encoding="utf-8")
+    assert [name for name in selector_names() if f"`{name}`" not in document] == []
+
+
+def test_a_page_that_cannot_be_read_refuses_its_question_and_the_rest_goes_on(documents, tmp_path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(documents, folder)
+    pages = sorted((folder / "drawn" / "documents").iterdir())
+    config = folder / "ws" / "workspace.json"
+    config.write_text(config.read_text(encoding="utf-8").replace(str(documents), str(folder)), encoding="utf-8")
+    pages[0].write_bytes(b"no picture")
+    data = ("--dataset", folder / "dataset", "--workspace", folder / "ws")
+    done = invoke("benchmark", *data, "--out", tmp_path / "b", *selected("docprune-background", "random"), *QUICK)
+    assert done.exit_code == 1, done.output
+    assert pages[0].name in done.output
+    [(code, refused)] = summary_of(tmp_path / "b")["questions"]["refused"].items()
+    assert code in done.output and refused == _questions_of(folder, pages[0])
+
+
+def _questions_of(folder: Path, page: Path) -> int:
+    from loaders.samples import load_samples
+
+    samples = list(load_samples(folder / "dataset"))
+    return sum(any(page.stem in ref.page_id for ref in s.pages) and bool(s.evidence) for s in samples)
+
+
+def test_options_of_selectors_are_typed() -> None:
+    found = selector_options(("fastv.layer=3", "fopru-row.strategy=row", "my.module:Thing.flag=true"))
+    assert found == {"fastv": {"layer": 3}, "fopru-row": {"strategy": "row"}, "my.module:Thing": {"flag": True}}
+
+
+def test_two_runs_give_the_same_figures(data, tmp_path) -> None:
+    scores = []
+    for name in ("a", "b"):
+        done = invoke(
+            "benchmark", *data, "--out", tmp_path / name, "--limit", 4, *selected("random", "divprune"), *QUICK
+        )
+        assert done.exit_code == 0, done.output
+        scores.append(summary_of(tmp_path / name)["scores"])
+    assert scores[0] == scores[1]
+    assert np.isfinite(scores[0]["random"]["evidence_recall@0.05"]["mean"])
