@@ -44,7 +44,12 @@ class Ledger:
         self._inner = 0.0
 
     def once(
-        self, name: str, make: Callable[[], Signal], cost: Callable[[], Cost] | None = None, *, flops: float = 0.0
+        self,
+        name: str,
+        make: Callable[[], Signal],
+        cost: Callable[[], Cost] | None = None,
+        *,
+        flops: float | Callable[[Signal], float] = 0.0,
     ) -> Signal:
         """The signal of a name, made if it is not there; it counts as used either way.
 
@@ -52,12 +57,13 @@ class Ledger:
             name: Of the signal; `decoder.3`, say, is summed up under `decoder`.
             make: Makes it.
             cost: What it took, asked once it is made; the seconds of making it and `flops` by default.
-            flops: Operations of making it.
+            flops: Operations of making it, or what tells them from it.
         """
         self._used.add(name)
         if name not in self._made:
-            self._made[name], own = self._timed(make)
-            self.costs[name] = Cost(own, flops) if cost is None else cost()
+            made, own = self._timed(make)
+            self._made[name] = made
+            self.costs[name] = Cost(own, flops(made) if callable(flops) else flops) if cost is None else cost()
         found: Signal = self._made[name]
         return found
 

@@ -103,7 +103,10 @@ class EncodedSample:
 
     def clip(self) -> ClipSignals:
         """Patches and question in CLIP's joint space; needs `clip`."""
-        return self.ledger.once("clip", lambda: self.source.clip_signals(self.pages, self.question))
+        _ = self.vision()  # whose patches these are made of
+        return self.ledger.once(
+            "clip", lambda: self.source.clip_signals(self.pages, self.question), flops=lambda made: made.flops
+        )
 
     def decoder(self, question: str | None = None) -> Decoder:
         """The language model over these pages and the question, or another text in its place; needs `decoder`."""

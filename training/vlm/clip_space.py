@@ -38,10 +38,12 @@ class ClipSignals:
         patches: (n, d_c) of the grid tokens.
         text: (chunks, d_c) of the question, cut where it is longer than CLIP reads at once; the first chunk is what
             CLIP itself makes of it.
+        flops: What making them took.
     """
 
     patches: Tensor
     text: Tensor
+    flops: float
 
 
 class ClipSpace:
@@ -83,7 +85,8 @@ class ClipSpace:
         """
         if vision.patches is None:
             raise TrainingError("CLIP's joint space takes the patches of a CLIP tower, and this model has another one")
-        return ClipSignals(self.patches(vision.patches), self.text(question).to(vision.patches.device))
+        patches, text = self.patches(vision.patches), self.text(question).to(vision.patches.device)
+        return ClipSignals(patches, text, self._flops(len(patches), question))
 
     @torch.inference_mode()
     def patches(self, features: Tensor) -> Tensor:
@@ -109,17 +112,30 @@ class ClipSpace:
         A chunk stands for itself: it has its own beginning and its own positions. (CDPruner's released code cuts
         behind these tokens, so that later chunks lack a beginning and are filled up with token 0.)
         """
+        model, found = self._model, []
+        for chunk in self._chunks(question):
+            hidden = model.text_model(input_ids=torch.tensor([chunk], device=self.device)).last_hidden_state
+            found.append(model.text_projection(hidden[0, -1]))
+        return torch.stack(found)
+
+    def _chunks(self, question: str) -> list[list[int]]:
+        """Token ids, as many as CLIP reads at once."""
         tokenizer = self._tokenizer
         ids: list[int] = tokenizer(question, add_special_tokens=False, verbose=False)["input_ids"]
         length = self.config.text_config.max_position_embeddings - 2
-        return torch.stack([self._ended(ids[start : start + length]) for start in range(0, max(len(ids), 1), length)])
+        return [
+            [tokenizer.bos_token_id, *ids[start : start + length], tokenizer.eos_token_id]
+            for start in range(0, max(len(ids), 1), length)
+        ]
 
-    def _ended(self, ids: list[int]) -> Tensor:
-        """(d_c,): text_projection of what the text tower makes of the token behind these ids."""
-        whole = [self._tokenizer.bos_token_id, *ids, self._tokenizer.eos_token_id]
-        hidden = self._model.text_model(input_ids=torch.tensor([whole], device=self.device)).last_hidden_state
-        projected: Tensor = self._model.text_projection(hidden[0, -1])
-        return projected
+    def _flops(self, patches: int, question: str) -> float:
+        """Two projections and the text tower, counted as in `training.flops.parts`."""
+        tower, joint = self.config.text_config, self.config.projection_dim
+        matrices = 4 * tower.hidden_size**2 + 2 * tower.hidden_size * tower.intermediate_size
+        lengths = [len(chunk) for chunk in self._chunks(question)]
+        layer = sum(2 * n * matrices + 4 * n**2 * tower.hidden_size for n in lengths)
+        projected = 2 * joint * (patches * self.width + len(lengths) * tower.hidden_size)
+        return float(tower.num_hidden_layers * layer + projected)
 
     @cached_property
     def _model(self) -> Any:

@@ -19,6 +19,7 @@ def give_saliency(sample: EncodedSample, saliency: np.ndarray) -> EncodedSample:
 
 def give_clip(sample: EncodedSample, patches: np.ndarray, text: np.ndarray) -> EncodedSample:
     """The sample, with `clip().patches` (N, d_c) and `clip().text` (chunks, d_c)."""
+    sample.ledger.once("vision", SimpleNamespace)  # they are made of its patches
     sample.ledger.once("clip", lambda: SimpleNamespace(patches=_tensor(patches), text=_tensor(text)))
     return sample
 

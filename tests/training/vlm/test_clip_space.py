@@ -14,6 +14,7 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
+from torch.utils.flop_counter import FlopCounterMode
 
 from pinpoint_data.errors import TrainingError
 from tests.training.selectors.samples import model_sample
@@ -129,12 +130,22 @@ def test_patches_of_another_tower(folder: Path) -> None:
         space.signals(SimpleNamespace(patches=None), QUESTION)  # type: ignore[arg-type]
 
 
+def test_operations_are_those_that_torch_counts(folder: Path) -> None:
+    space, question = ClipSpace(folder, device="cpu"), "a" * 80
+    space._model.set_attn_implementation("eager")
+    with FlopCounterMode(display=False) as counter:
+        signals = space.signals(SimpleNamespace(patches=torch.ones(50, WIDTH)), question)  # type: ignore[arg-type]
+    assert signals.flops == counter.get_total_flops()
+
+
 def test_beside_llava_next(folder: Path, oracle: Any, tiny_model: Callable[..., Any]) -> None:
     model = tiny_model("llava-next")
     pages = [noise(500, 300), noise(300, 420, seed=1)]
     sample = model_sample(model, pages, QUESTION, needs=["vision", "clip"], clip=ClipSpace(folder, device="cpu"))
     signals = sample.clip()
     assert len(signals.patches) == sample.n_tokens
+    _, _, charged = sample.ledger.charged(sample.clip)
+    assert charged["clip"].flops == signals.flops and charged.keys() == {"clip", "encode", "vision"}
     torch.testing.assert_close(signals.text, said_by(oracle, folder, QUESTION))
     # The first page over again: the tower's last layer but one without its class token, then CLIP's own modules.
     layout = model.layout(500, 300)
