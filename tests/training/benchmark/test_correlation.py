@@ -61,7 +61,7 @@ def test_intervals_are_those_of_a_loop_over_resampled_documents() -> None:
     found = correlate(points, recall, anls, vanilla, docs)
     rng, names = np.random.default_rng(5), np.unique(docs)
     over_points, over_questions = [], []
-    for _ in range(1500):
+    for _ in range(600):
         drawn = np.concatenate([np.flatnonzero(docs == name) for name in rng.choice(names, len(names))])
         change = (anls[:, drawn] - vanilla[drawn]).mean(1)
         over_points.append(np.corrcoef(recall[:, drawn].mean(1), change)[0, 1])
@@ -71,7 +71,7 @@ def test_intervals_are_those_of_a_loop_over_resampled_documents() -> None:
         (found["by_question"][2]["pearson"], over_questions),
     ):
         low, high = np.quantile(loop, [0.025, 0.975])
-        assert (own["low"], own["high"]) == pytest.approx((low, high), abs=0.03)
+        assert (own["low"], own["high"]) == pytest.approx((low, high), abs=0.04)
         assert own["low"] <= own["value"] <= own["high"]
 
 
