@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pinpoint_data.ranking import BoolArray
+from pinpoint_data.ranking import BoolArray, IntArray
 from training.aligner.chunking import chunk_length
 from training.selectors.base import DecoderLayers, Kept, Need, Selector
 from training.selectors.greedy import unit
-from training.selectors.schedule import best_left, check_positions, mask_of, positions_for, scaled_layers, stage_counts
+from training.selectors.schedule import check_positions, mask_of, positions_for, scaled_layers, stage_counts
 from training.selectors.visionzip import dominant_and_targets, round_half_up
 
 if TYPE_CHECKING:
@@ -40,11 +40,11 @@ class VisionDropSelector(Selector):
     Column j is seen by later tokens alone, and the mean is over all: the decoder's stages lean to the top of the page.
 
     As released: positions are counted anew after each stage. Ours: the budget is what the last stage leaves, averages
-    with it, and the stages before leave what `schedule.stage_counts` says; `mask` and each layer's set hold dominant
-    page tokens alone, and `merged` where averages stand (an average that is dominant later is at its target's place).
-    Depths of other decoders are the same relative ones. Positions on M-RoPE stay. One budget for the tokens of all
-    pages and tiles; LLaVA-NeXT's view of the whole page and row ends stay in the sequence and are in no stage. The tower's
-    stage merges behind the projector, the code in front of it. Qwen-VL has no class token: mean over all queries.
+    with it, and the stages before leave what `schedule.stage_counts` says. `mask` and each layer's set hold dominant
+    page tokens alone, and `merged` the places of averages (one that is dominant later stays at its target's). Depths of
+    other decoders are the same relative ones. Positions on M-RoPE stay. One budget for the tokens of all pages and
+    tiles; LLaVA-NeXT's view of the whole page and row ends stay in the sequence and are in no stage. The tower's stage
+    merges behind the projector, the code in front of it. Qwen-VL has no class token: mean over all queries.
 
     Args:
         decoder: Run the stages in the decoder too.
@@ -72,38 +72,42 @@ class VisionDropSelector(Selector):
     def _walked(self, sample: EncodedSample, budget: int) -> Kept:
         decoder = sample.decoder()
         walk = decoder.walk()
-        positions = positions_for(self.positions, decoder)
         layers = [0, *scaled_layers(LAYERS, PUBLISHED_DEPTH, decoder.n_layers, first=1)]
         counts = stage_counts(sample.n_tokens, budget, [tokens / 576 for tokens, _ in STAGES])
-        ties = np.argsort(sample.order(np.zeros(sample.n_tokens)))
         masks: dict[int, BoolArray] = {}
-        origin = torch.zeros(0, dtype=torch.int64)  # of each average, the page token whose place it has
+        origin = np.zeros(0, dtype=np.int64)  # of each average, the page token whose place it has
         flops = 0.0
         for stage, (layer, count) in enumerate(zip(layers, counts, strict=True)):
             walk.run_to(layer)
-            seen = torch.cat([walk.places, walk.merged_places])
-            if count < len(seen):
-                scores, keys = self._signals(sample, walk, seen, stage)
-                owner = torch.cat([walk.visual.cpu(), origin]).numpy()
-                order = np.lexsort((ties[owner], -scores.double().cpu().numpy()))
-                targets = contextual(stage, count)
-                flops += 2.0 * (len(seen) - count) * targets * keys.shape[1]
-                flops += walk.row_flops(len(seen)) if stage else 0.0
-                dominant, merged = dominant_and_targets(order, count - targets, targets)
-                is_old = np.arange(len(seen)) >= len(walk.places)
-                at, averages = _averages(walk.hidden[seen], keys, dominant, merged)
-                walk.keep(
-                    torch.from_numpy(owner[dominant & ~is_old]),
-                    keep_merged=torch.from_numpy(np.flatnonzero(dominant[is_old])),
-                    merged=averages,
-                    merged_at=seen[at.to(seen.device)],
-                    positions=positions,
-                )
-                origin = torch.from_numpy(np.concatenate([owner[dominant & is_old], owner[merged]]))
+            if count < len(walk.places) + len(origin):
+                origin, own = self._stage(sample, walk, origin, stage, count)
+                flops += own
             masks[layer] = mask_of(walk.visual.cpu().numpy(), sample.n_tokens)
-        final = mask_of(walk.visual.cpu().numpy(), sample.n_tokens)
         left = DecoderLayers(tuple(masks), tuple(masks.values()), decoder.n_layers)
-        return Kept(final, layers=left, merged=mask_of(origin.numpy(), sample.n_tokens), flops=flops)
+        return Kept(left.masks[-1], layers=left, merged=mask_of(origin, sample.n_tokens), flops=flops)
+
+    def _stage(
+        self, sample: EncodedSample, walk: DecoderWalk, origin: IntArray, stage: int, count: int
+    ) -> tuple[IntArray, float]:
+        """Leave `count` visual tokens; the origins of the averages among them, and the operations of the choice."""
+        seen = torch.cat([walk.places, walk.merged_places])
+        scores, keys = self._signals(sample, walk, seen, stage)
+        owner = np.concatenate([walk.visual.cpu().numpy(), origin])
+        ties = np.argsort(sample.order(np.zeros(sample.n_tokens)))[owner]
+        order = np.lexsort((ties, -scores.double().cpu().numpy())).astype(np.int64)
+        targets = contextual(stage, count)
+        dominant, merged = dominant_and_targets(order, count - targets, targets)
+        at, averages = _averages(walk.hidden[seen], keys, dominant, merged)
+        of_page = np.arange(len(seen)) < len(walk.places)
+        walk.keep(
+            torch.from_numpy(owner[dominant & of_page]),
+            keep_merged=torch.from_numpy(np.flatnonzero(dominant[~of_page])),
+            merged=averages,
+            merged_at=seen[at.to(seen.device)],
+            positions=positions_for(self.positions, walk.decoder),
+        )
+        flops = 2.0 * (len(seen) - count) * targets * keys.shape[1] + (walk.row_flops(len(seen)) if stage else 0.0)
+        return np.concatenate([owner[dominant & ~of_page], owner[merged]]), flops
 
     @staticmethod
     def _signals(sample: EncodedSample, walk: DecoderWalk, seen: Tensor, stage: int) -> tuple[Tensor, Tensor]:
