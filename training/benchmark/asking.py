@@ -133,9 +133,7 @@ def _choose(selector: Selector, sample: EncodedSample, budgets: Sequence[float])
         raise TrainingError(_named(error, selector), file=error.file, remedy=error.remedy, **where) from error
     flops = {CHOICE: float(max(own.flops for own in kept))} | {name: cost.flops for name, cost in signals.items()}
     if not all(map(math.isfinite, flops.values())):
-        raise TrainingError(
-            f"selector {selector.name!r} counted operations that are no finite number: {flops}", **where
-        )
+        raise TrainingError(f"selector {selector.name!r} counted operations that are not finite: {flops}", **where)
     return _Choice(kept, {CHOICE: seconds} | {name: cost.seconds for name, cost in signals.items()}, flops)
 
 
