@@ -289,4 +289,5 @@ def _plain(value: float | None) -> str:
 
 
 def _amount(value: float, unit: float) -> str:
-    return f"{value * unit:.3g}"
+    scaled = value * unit
+    return f"{scaled:,.0f}" if scaled >= 100 else f"{scaled:.3g}"
