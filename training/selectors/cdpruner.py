@@ -12,6 +12,7 @@ from training.selectors.base import Kept, Need, Selector
 from training.selectors.greedy import (
     MOST_JOINT,
     check_most_joint,
+    dpp_flops,
     dpp_order,
     mean_cosine,
     min_max,
@@ -92,5 +93,5 @@ class CdPrunerSelector(Selector):
             order = part.candidates[dpp_order(rows, max(part.budgets))]
             for number, budget in enumerate(part.budgets):
                 masks[number, order[:budget]] = True
-                flops[number] += budget * (2.0 * rows.numel() + 4.0 * rows.shape[1] ** 2)
-        return [Kept(mask, flops=cost) for mask, cost in zip(masks.cpu().numpy(), flops, strict=True)]
+                flops[number] += dpp_flops(len(rows), rows.shape[1], budget)
+        return [Kept(mask, flops=own) for mask, own in zip(masks.cpu().numpy(), flops, strict=True)]

@@ -54,4 +54,4 @@ class DivPruneSelector(Selector):
             for number, budget in enumerate(part.budgets):
                 masks[number, order[:budget]] = True
                 flops[number] += 2.0 * rows.numel() * (len(rows) + budget)
-        return [Kept(mask, flops=cost) for mask, cost in zip(masks.cpu().numpy(), flops, strict=True)]
+        return [Kept(mask, flops=own) for mask, own in zip(masks.cpu().numpy(), flops, strict=True)]

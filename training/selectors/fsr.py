@@ -104,8 +104,8 @@ class FsrSelector(Selector):
                     merged[number, part.candidates[self._merged(rows, scanned, rest)]] = True
                     flops[number] += 2.0 * rows.shape[1] * (len(rows) * budget + len(rest) * len(scanned))
         return [
-            Kept(mask, merged=into, flops=cost)
-            for mask, into, cost in zip(masks.cpu().numpy(), merged.cpu().numpy(), flops, strict=True)
+            Kept(mask, merged=into, flops=own)
+            for mask, into, own in zip(masks.cpu().numpy(), merged.cpu().numpy(), flops, strict=True)
         ]
 
     def _phi(self, sample: EncodedSample) -> tuple[Tensor, float]:

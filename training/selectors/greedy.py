@@ -150,6 +150,9 @@ def dpp_order(features: Tensor, count: int) -> Tensor:
         (count,) int64, in the order in which they are chosen.
     """
     rows = features.double() / RIDGE**0.5
+    if rows.shape[1] > len(rows):
+        # The same products in n coordinates.
+        rows = torch.linalg.qr(rows.T, mode="r").R.T.contiguous()
     inverse = torch.eye(rows.shape[1], dtype=rows.dtype, device=rows.device)
     gain = rows.square().sum(dim=1)
     chosen = []
@@ -163,6 +166,12 @@ def dpp_order(features: Tensor, count: int) -> Tensor:
             gain[row] = -torch.inf
             inverse -= along[:, None] * (along / scale)
     return torch.tensor(chosen, dtype=torch.int64, device=rows.device)
+
+
+def dpp_flops(n: int, d: int, count: int) -> float:
+    """Operations of `dpp_order` of features (n, d), leading terms."""
+    width = min(n, d)
+    return 2.0 * d * n * n * (d > n) + count * (2.0 * n * width + 4.0 * width**2)
 
 
 @contextmanager

@@ -66,7 +66,7 @@ class ZspaPruneSelector(Selector):
                 if len(core) < budget:
                     added = farthest_first(rows, core, budget - len(core))
                     masks[number, part.candidates[added]] = True
-        return [Kept(mask, flops=cost) for mask, cost in zip(masks.cpu().numpy(), flops, strict=True)]
+        return [Kept(mask, flops=own) for mask, own in zip(masks.cpu().numpy(), flops, strict=True)]
 
     def _relevance(self, sample: EncodedSample) -> tuple[Tensor, float]:
         """P (N,), and the operations it took."""

@@ -16,6 +16,7 @@ from tests.training.selectors.samples import given_sample, unit_rows
 from tests.training.selectors.signals import give_clip, give_saliency
 from training.selectors import EncodedSample, Selector, checked_select, make_selector
 from training.selectors.greedy import (
+    dpp_flops,
     dpp_order,
     farthest_first,
     mean_cosine,
@@ -190,3 +191,8 @@ def test_equal_tokens_are_kept_wherever_they_are(name: str) -> None:
     #   The mean place of 300 drawn from 0..39 without order is 19.5, give or take 0.7.
     assert abs(np.mean([np.flatnonzero(mask).mean() for mask in masks]) - 19.5) < 3
     assert len({mask.tobytes() for mask in masks}) == 30
+
+
+def test_operations_of_a_dpp() -> None:
+    assert dpp_flops(10, 4, 3) == 3 * (2 * 10 * 4 + 4 * 4 * 4)
+    assert dpp_flops(4, 10, 3) == 2 * 10 * 4 * 4 + 3 * (2 * 4 * 4 + 4 * 4 * 4)  # into four coordinates first
