@@ -82,7 +82,7 @@ def best_left(sample: EncodedSample, left: IntArray, scores: Tensor, count: int)
         Indices into all N, best first.
     """
     everywhere = np.full(sample.n_tokens, -1.0)
-    everywhere[left] = scores.double().cpu().numpy()
+    everywhere[left] = scores.cpu().numpy()
     return sample.order(everywhere)[:count]
 
 

@@ -69,13 +69,13 @@ class _Sparse(Selector):
 class SparseVlmSelector(_Sparse):
     """SparseVLM (ICML 2025, arXiv 2410.04417), version 1.5, run inside the decoder: each stage sees what was left.
 
-    Raters, once, from the inputs of layer 0: M = softmax over the text of V T^T, T all tokens after the last image;
-    those whose mean over visual tokens is above the mean over the text. After layers 2, 6 and 15 of 32 have run, the
-    tokens with the largest mean over heads and raters of the attention that the layer just computed stay, and the rest
-    goes; as many as one of four published lists says ([300, 200, 110], [303, 110, 36], [238, 48, 26], [66, 30, 17] of
-    576). Of the n dropped tokens the best m = int(0.3 n) + 1 are recycled: clustered by DPC-kNN around int(m / 10) + 1
-    centres (as many neighbours), averaged, and put in behind the image. Family: several decoder layers that depend on
-    each other. It reads the question. Re-implementation after the paper and the released code.
+    Raters, once, from the inputs of layer 0: M = softmax over the text of V T^T, V the grid tokens and T all tokens
+    after the last image; those whose mean over V is above the mean over the text. After layers 2, 6 and 15 of 32 have
+    run, the tokens with the largest mean over heads and raters of the attention that the layer just computed stay, and
+    the rest goes; as many as one of four published lists says ([300, 200, 110], [303, 110, 36], [238, 48, 26],
+    [66, 30, 17] of 576). Of the n dropped tokens the best m = int(0.3 n) + 1 are recycled: clustered by DPC-kNN around
+    int(m / 10) + 1 centres (as many neighbours), averaged, and put in behind the image. Family: several decoder layers
+    that depend on each other. It reads the question. Re-implementation after the paper and the released code.
 
     Ours:
     - The budget B is what the last stage leaves. The list whose last share is nearest to B / N on a logarithmic scale
@@ -84,7 +84,7 @@ class SparseVlmSelector(_Sparse):
       that it keeps fewer; here they compete, and those that rank above the last kept token stay, but take no place.
       They are reported as `merged` (whose content lives on in the end), enter no mask and no layer-averaged budget, and
       are in the operations of the layers that they go through.
-    - Where no rater stands out (all texts tokens alike), all of them rate.
+    - Where no rater stands out (all text tokens alike), all of them rate.
     - Depths of other decoders: l L / 32, rounded: 2, 5 and 13 of 28.
     - Positions: counted anew after each drop where they are plain, as in the released code; the original ones on M-RoPE
       (Qwen), where a recycled token stands at its cluster's centre, without deepstack features (Qwen3-VL).
@@ -146,7 +146,7 @@ class SparseVlmSelector(_Sparse):
         order = best_left(sample, left, row[places], len(left))
         kept, dropped = order[:count], order[count:]
         place_of = dict(zip(left.tolist(), places.tolist(), strict=True))
-        stays = (row[soft] > row[place_of[int(kept[-1])]]).numpy()
+        stays = (row[soft] > row[place_of[int(kept[-1])]]).tolist()
         positions = positions_for(self.positions, walk.decoder)
         if not self.recycle:
             walk.keep(torch.from_numpy(kept), positions=positions)
@@ -154,7 +154,8 @@ class SparseVlmSelector(_Sparse):
         # All that goes, by where it stands, and what is in it; the best first.
         gone = {place_of[int(token)]: np.array([token]) for token in dropped}
         gone |= {int(place): merged[at] for at, place in enumerate(soft) if not stays[at]}
-        best = sorted(gone, key=lambda place: -float(row[place]))[: int(RECYCLED * len(gone)) + 1]
+        received = row.tolist()
+        best = sorted(gone, key=lambda place: -received[place])[: int(RECYCLED * len(gone)) + 1]
         states = walk.hidden[torch.tensor(best, device=walk.hidden.device)]
         means, centres, cluster = cluster_means(states, int(len(best) / 10) + 1)
         walk.keep(

@@ -15,7 +15,8 @@ from training.vlm.decoder import Decoder
 class Layerwise:
     """Hidden states (1, S, d) of a prompt in a second copy of a model with eager attention, and where each came from.
 
-    `origin` says of each place which token of the whole prompt stands there, -1 for one that was put in.
+    `origin` says of each place which token of the whole prompt stands there, -1 for one that was put in; `weights`
+    (heads, S, S) are those of the layer that ran last.
     """
 
     def __init__(self, reference: VisionLanguageModel, decoder: Decoder) -> None:
@@ -55,11 +56,15 @@ class Layerwise:
         return weights[0]
 
     def run(self, number: int) -> None:
-        self.weights = self.attention(number)
+        layer = self.text.layers[number]
+
+        def catch(_: Any, __: Any, made: tuple[Tensor, Tensor]) -> None:
+            self.weights = made[1][0]
+
+        handle = layer.self_attn.register_forward_hook(catch)
         with torch.no_grad():
-            self.hidden = self.text.layers[number](
-                self.hidden, attention_mask=self.mask(), position_embeddings=self.rotation()
-            )
+            self.hidden = layer(self.hidden, attention_mask=self.mask(), position_embeddings=self.rotation())
+        handle.remove()
 
     def take(self, places: Sequence[int], *, renumbered: bool) -> None:
         self.hidden = self.hidden.index_select(1, torch.tensor(places))

@@ -25,7 +25,7 @@ from training.selectors.recycling import cluster_means
 from training.selectors.sparsevlm import SparseVlmSelector, raters
 from training.vlm import VisionLanguageModel, open_model
 
-SIZES = {"llava-next": [(60, 900)], "qwen2-vl": [(200, 150), (120, 90)]}
+SIZES = {"llava-next": [(30, 900)], "qwen2-vl": [(200, 150), (120, 90)]}
 
 
 @pytest.fixture(scope="module")
@@ -267,7 +267,7 @@ def test_exact_budgets_and_nested_stages(deep: dict[str, Path], name: str) -> No
 
 @pytest.mark.parametrize("family", ["llava-next", "qwen2.5-vl", "qwen3-vl"])
 def test_every_family_and_shallow_decoders(tiny_model: Callable[..., Any], family: str) -> None:
-    sample = model_sample(tiny_model(family), [noise(60, 900) if family == "llava-next" else noise(200, 150)])
+    sample = model_sample(tiny_model(family), [noise(30, 900) if family == "llava-next" else noise(200, 150)])
     for name in ("sparsevlm", "sparsevlm-unpruned", "pyramiddrop", "pyramiddrop-unpruned", "fastv"):
         [kept] = checked_select(make_selector(name), sample, [9])
         assert kept.mask.sum() == 9 and kept.layers is not None

@@ -24,6 +24,8 @@ from training.vlm.decoder import Decoder
 Open = Callable[..., VisionLanguageModel]
 QUESTION = "What is the total?"
 SIZES = [(200, 150), (120, 90)]
+THIN = [(30, 900), (25, 900)]
+"""For LLaVA-NeXT, whose tiles make many tokens of anything that is not thin."""
 KINDS = [*FAMILIES, "mistral"]
 
 
@@ -36,6 +38,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory, model_folder: Callable[[str
 
     mistral = tiny_model_folder("llava-next", tmp_path_factory.mktemp("decoder") / "mistral", text="mistral")
     return found
+
+
+def sizes_of(model: VisionLanguageModel) -> list[tuple[int, int]]:
+    return THIN if model.family == "llava-next" else SIZES
 
 
 def opened(folder: Path, *, with_eager: bool = False) -> VisionLanguageModel:
@@ -87,7 +93,7 @@ def logits(model: VisionLanguageModel, hidden: Tensor) -> Tensor:
 @pytest.mark.parametrize("kind", KINDS)
 def test_layers_alone_are_the_model_as_a_whole(folder: Callable[[str], Path], kind: str) -> None:
     model = opened(folder(kind))
-    decoder = decoder_of(model, *SIZES)
+    decoder = decoder_of(model, *sizes_of(model))
     with layer_inputs(model) as inputs:
         expected = model.logits(decoder.sequence, decoder.visual)
     assert decoder.n_layers == len(inputs) == 2
@@ -102,7 +108,7 @@ def test_layers_alone_are_the_model_as_a_whole(folder: Callable[[str], Path], ki
 @pytest.mark.parametrize("kind", KINDS)
 def test_rows_are_those_of_eager_attention(folder: Callable[[str], Path], kind: str) -> None:
     model, reference = opened(folder(kind)), opened(folder(kind), with_eager=True)
-    decoder = decoder_of(model, *SIZES)
+    decoder = decoder_of(model, *sizes_of(model))
     queries = [decoder.last, 0, len(decoder.sequence) // 2, 41]
     for layer, own in enumerate(attentions(reference, decoder.sequence, decoder.visual)):
         rows = decoder.rows(layer, queries)
@@ -146,7 +152,7 @@ def test_no_map_of_all_tokens_by_all_tokens(tiny_model: Open, family: str) -> No
 @pytest.mark.parametrize("family", FAMILIES)
 def test_values_carry_no_position(tiny_model: Open, family: str) -> None:
     model = tiny_model(family)
-    decoder = decoder_of(model, *SIZES)
+    decoder = decoder_of(model, *sizes_of(model))
     layer = model.inner.language_model.layers[1]
     with torch.no_grad():
         flat = layer.self_attn.v_proj(layer.input_layernorm(decoder.hidden(1)))
@@ -159,9 +165,9 @@ def test_values_carry_no_position(tiny_model: Open, family: str) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_where_tokens_stand(tiny_model: Open, family: str) -> None:
     model = tiny_model(family)
-    decoder = decoder_of(model, *SIZES)
+    decoder = decoder_of(model, *sizes_of(model))
     ids, tokenizer = decoder.sequence.ids, model.tokenizer
-    on_grid = [layout.role == GRID for layout in (model.layout(*size) for size in SIZES)]
+    on_grid = [layout.role == GRID for layout in (model.layout(*size) for size in sizes_of(model))]
     slots = (ids == model.config.image_token_id).nonzero()[:, 0]
     assert torch.equal(decoder.visual_places, slots[torch.from_numpy(np.concatenate(on_grid))])
     assert torch.equal(decoder.hidden(0)[slots], decoder.visual.tokens)
@@ -213,7 +219,7 @@ def without(decoder: Decoder, kept: Tensor) -> tuple[PromptSequence, VisualToken
 @pytest.mark.parametrize("kind", KINDS)
 def test_tokens_dropped_at_once_are_as_if_never_there(folder: Callable[[str], Path], kind: str) -> None:
     model, reference = opened(folder(kind)), opened(folder(kind), with_eager=True)
-    decoder = decoder_of(model, *SIZES)
+    decoder = decoder_of(model, *sizes_of(model))
     kept = torch.arange(1, len(decoder.visual_places), 3)
     sequence, visual = without(decoder, kept)
     walk = decoder.walk()
@@ -234,7 +240,7 @@ def test_tokens_dropped_at_once_are_as_if_never_there(folder: Callable[[str], Pa
 
 def test_positions_counted_anew(tiny_model: Open) -> None:
     model = tiny_model("llava-next")
-    decoder = decoder_of(model, (200, 150))
+    decoder = decoder_of(model, *THIN)
     kept = torch.arange(5, 60)
     whole, visual = without(decoder, kept)
     sequence = PromptSequence(whole.ids, torch.arange(len(whole))[None], whole.image)
@@ -249,7 +255,7 @@ def test_positions_counted_anew(tiny_model: Open) -> None:
 def test_tokens_put_in_stand_behind_the_last_image(tiny_model: Open, family: str) -> None:
     """Merged tokens are further visual tokens at the positions of others; here copies, whose prompt can be written."""
     model = tiny_model(family)
-    decoder = decoder_of(model, *SIZES)
+    decoder = decoder_of(model, *sizes_of(model))
     kept, copied = torch.arange(4, 20), torch.tensor([7, 30])
     whole, visual = without(decoder, kept)
     text = len(whole) - len(decoder.text_places)
