@@ -10,11 +10,12 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from pinpoint_data.atomic import write_text
@@ -67,23 +68,15 @@ def write_html(file: Path, summary: Summary, examples: Sequence[Example] = ()) -
 
 def render(summary: Summary, examples: Sequence[Example] = ()) -> str:
     """The whole file; the same arguments give the same text."""
-    templates = files("training") / "templates"
-    style, script = ((templates / f"benchmark.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
-    environment = Environment(
-        loader=PackageLoader("training"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    style, script = _part("benchmark.css"), _part("benchmark.js")
     first, ranked = first_shown(summary), by_recall(summary)
-    views = _views(summary, first)
-    text = environment.get_template("benchmark.html").render(
+    views, strata = _views(summary, first), _strata(summary, ranked)
+    return _template().render(
         style=Markup(style),
         script=Markup(script),
         policy=f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}; "
         "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
-        data=_embedded(_data(summary)),
+        data=_embedded(_data(summary) | {"columns": strata["places"]}),
         head=_head(summary),
         views=views,
         metrics={view["metric"]: METRICS[view["metric"]] for view in views},
@@ -93,7 +86,7 @@ def render(summary: Summary, examples: Sequence[Example] = ()) -> str:
         headline=list(summary["budgets"]).index(headline(summary["budgets"])),
         rows=[_row(summary, name) for name in ranked],
         positions=_positions(summary, ranked),
-        strata=_strata(summary, ranked),
+        strata=strata,
         costs=_costs(summary, ranked),
         compared=COMPARED,
         names=[clipped(name, _NAME) for name in summary["selectors"]],
@@ -101,8 +94,22 @@ def render(summary: Summary, examples: Sequence[Example] = ()) -> str:
         examples=[example_panels(example, at, ranked, first) for at, example in enumerate(examples)],
         grey=GREYS,
     )
-    # A lone surrogate cannot be written; whatever came past `one_line` is shown as it would show it.
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+@lru_cache(maxsize=1)
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("training"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("benchmark.html")
+
+
+def _part(name: str) -> str:
+    return (files("training") / "templates" / name).read_text(encoding="utf-8")
 
 
 def _hash(text: str) -> str:
@@ -163,11 +170,10 @@ def _cell(found: Mapping[str, Any] | None, most: float | None = 1.0) -> Cell:
     if found is None or found["mean"] is None:
         return {"value": "", "text": "–", "interval": "", "heat": None}
     mean, low, high = found["mean"], found.get("low"), found.get("high")
-    whole = low is not None and high is not None
     return {
         "value": f"{mean:.6g}",
         "text": short_number(mean, 3),
-        "interval": f"{short_number(low, 2)}–{short_number(high, 2)}" if whole else "",
+        "interval": "" if low is None or high is None else f"{short_number(low, 2)}–{short_number(high, 2)}",
         "heat": None if most is None else round(10 * min(1.0, max(0.0, mean / most))),
     }
 
@@ -227,7 +233,7 @@ def _strata(summary: Summary, ranked: Sequence[str]) -> dict[str, Any]:
             }
             for name in ranked
         ],
-        "places": [[dimension, list(groups[dimension]).index(label)] for dimension, label, _ in strata],
+        "places": [(dimension, list(groups[dimension]).index(label)) for dimension, label, _ in strata],
     }
 
 
@@ -283,7 +289,10 @@ def _first_pair(summary: Summary, ranked: Sequence[str]) -> tuple[int, int]:
 
 
 def _data(summary: Summary) -> dict[str, Any]:
-    """What the script switches between: selectors by number, scores as [mean, low, high], rounded."""
+    """What the script switches between: selectors by number, scores as [mean, low, high].
+
+    Six decimals: three or four would be rounded twice, and the script would write other figures than the tables.
+    """
     names = list(summary["selectors"])
     budgets = [share_name(budget) for budget in summary["budgets"]]
 
@@ -318,4 +327,4 @@ def _data(summary: Summary) -> dict[str, Any]:
 def _triple(found: Mapping[str, Any] | None) -> list[float | None] | None:
     if found is None or found["mean"] is None:
         return None
-    return [None if found[end] is None else round(found[end], 4) for end in ("mean", "low", "high")]
+    return [None if found[end] is None else round(found[end], 6) for end in ("mean", "low", "high")]

@@ -118,7 +118,8 @@ function describe(view, line, at) {
   );
   tip.hidden = false;
   const scale = view.clientWidth / view.firstElementChild.viewBox.baseVal.width;
-  const left = Math.min(at.x * scale + 12, view.clientWidth - tip.offsetWidth - 4);
+  // Left of points in the right half, where the labels are.
+  const left = at.x > 490 ? at.x * scale - tip.offsetWidth - 12 : at.x * scale + 12;
   tip.style.left = `${left}px`;
   tip.style.top = `${Math.max(0, at.y * scale - tip.offsetHeight - 10)}px`;
 }
@@ -246,7 +247,7 @@ embolden(main);
 field("strata-budget").addEventListener("change", (event) => {
   const budget = Number(event.target.value);
   for (const table of all("table.heat")) {
-    const strata = JSON.parse(table.dataset.places).map(([dimension, place]) => DATA.strata[dimension][place]);
+    const strata = DATA.columns.map(([dimension, place]) => DATA.strata[dimension][place]);
     for (const row of table.tBodies[0].rows) {
       strata.forEach((scores, at) => fill(row.cells[at + 1], scores[Number(row.dataset.line)][budget], true));
     }
