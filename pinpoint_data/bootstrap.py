@@ -156,7 +156,7 @@ def _sums(column: ArrayLike, doc: NDArray[np.intp]) -> tuple[float, FloatArray]:
         raise UsageError(f"a score and docs must have shape (n,) with n >= 1, got {values.shape} and {doc.shape}")
     if not np.isfinite(values).all():
         raise UsageError(f"values must be finite, got {int((~np.isfinite(values)).sum())} that are not")
-    return float(values.mean()), np.bincount(doc, values)
+    return float(values.mean()), np.asarray(np.bincount(doc, values), np.float64)
 
 
 def _with_ends(means: FloatArray, drawn: FloatArray | None, level: float) -> list[Interval]:
