@@ -185,7 +185,7 @@ function fill(cell, found, heated) {
 
 /** The best of every column in bold, oracles aside. */
 function embolden(table) {
-  const rows = all("tbody tr:not(.oracles)", table);
+  const rows = all("tbody tr:not(.of-oracles)", table);
   for (let column = 1; column <= DATA.budgets.length; column += 1) {
     const values = rows.map((row) => Number(row.cells[column].dataset.value ?? -1));
     const best = Math.max(...values);

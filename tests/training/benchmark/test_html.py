@@ -362,7 +362,16 @@ class TestPage:
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(245, 246, 248)"
         page.emulate_media(media="print")
         assert not page.locator("[name=filter]").is_visible()
+        assert page.locator("#pair").is_visible()
         assert page.evaluate("getComputedStyle(document.querySelector('.scroll')).maxHeight") == "none"
+
+    def test_every_row_is_a_row(self, page):
+        # A family's name must not collide with a class of the page: "controls" once did.
+        for table in (".main", ".heat", ".costs"):
+            displayed = page.locator(f"{table} tbody tr").evaluate_all(
+                "all => all.map(r => getComputedStyle(r).display)"
+            )
+            assert set(displayed) == {"table-row"}, table
 
     def test_controls_and_pictures_have_names(self, page):
         for role in ("button", "checkbox", "radio", "combobox", "searchbox"):
