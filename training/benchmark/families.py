@@ -10,8 +10,11 @@ from training.evaluation.question_scores import share_name
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "controls": ("random", "uniform", "downsample", "text-density", "bm25"),
     "oracles": ("oracle-token", "oracle-window", "crop-oracle"),
-    "trained": ("pinpoint", "refit", "crop"),
-    "features": ("divprune", "zspaprune", "fsr", "cdpruner", "trim", "docprune-background", "docprune"),
+    "trained": ("pinpoint", "crop"),
+    "features": (
+        *("refit", "divprune", "zspaprune", "fsr", "fsr-none", "fsr-text", "cdpruner", "cdpruner-clip"),
+        *("trim", "docprune-background", "docprune"),
+    ),
     "vision tower": (
         *("visionzip", "holov", "vscan", "fopru", "fopru-row", "vflowopt"),
         *("prumerge", "prumerge-plus", "visiondrop", "ptp"),

@@ -119,7 +119,8 @@ def _main_tables(summary: Summary) -> Iterator[ScoreTable]:
     rows = []
     for selector in order:
         found = summary["scores"][selector]
-        lifts = (_cell(summary["lift"][c].get(selector, {}).get(f"evidence_recall@{at}")) for c in controls)
+        gains = [summary["lift"][control].get(selector, {}).get(f"evidence_recall@{at}") for control in controls]
+        lifts = [(_mean if place else _cell)(gain) for place, gain in enumerate(gains)]  # two intervals do not fit
         costs = (_amount(_total(summary, selector, kind), unit) for kind, unit in (("seconds", 1e3), ("flops", 1e-9)))
         layered = _mean(found.get(f"layer_budget@{at}"))
         rows.append((selector, *lifts, layered, _mean(found.get("full_coverage_budget")), *costs))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -95,3 +95,8 @@ class CdPrunerSelector(Selector):
                 masks[number, order[:budget]] = True
                 flops[number] += dpp_flops(len(rows), rows.shape[1], budget)
         return [Kept(mask, flops=own) for mask, own in zip(masks.cpu().numpy(), flops, strict=True)]
+
+
+def cdpruner_clip(**options: Any) -> CdPrunerSelector:
+    """CDPruner with relevance from CLIP, as its authors run it on LLaVA."""
+    return CdPrunerSelector("clip", **options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -137,3 +137,13 @@ def _all_but(chosen: Tensor, count: int) -> Tensor:
     left = torch.ones(count, dtype=torch.bool, device=chosen.device)
     left[chosen] = False
     return left.nonzero()[:, 0]
+
+
+def fsr_none(**options: Any) -> FsrSelector:
+    """FSR without relevance, which is how its authors run it on Qwen: blind to the question."""
+    return FsrSelector("none", **options)
+
+
+def fsr_text(**options: Any) -> FsrSelector:
+    """FSR with the cosine of visual tokens and question tokens as relevance: ours, where there is no CLIP."""
+    return FsrSelector("text", **options)

@@ -34,8 +34,8 @@ class PruMergeSelector(Selector):
     `merged` are the tokens that some kept one takes in. The code also appends one token, the weighted sum of all that
     is dropped: it has no place on the page and is in no budget here.
 
-    Ours: one budget for the tokens of all pages and tiles; the neighbours come from anywhere on the page's tiles and
-    the question's other pages. Outliers are counted in each tile. Qwen-VL, which has no class token: the mean over all
+    Ours: one budget for the tokens of all pages and tiles; neighbours come from all tiles of the page. Outliers are
+    counted in each tile. Qwen-VL, which has no class token: the mean over all
     queries and heads of the last block, and keys after rotation, averaged over the patches merged into a token.
 
     Args:
@@ -57,7 +57,7 @@ class PruMergeSelector(Selector):
         signals = sample.vision()
         counts = [min(budget, outliers(signals)) for budget in budgets] if self.adaptive else budgets
         kept = sample.keep_top(signals.single, counts)
-        masks = with_neighbours([found.mask for found in kept], signals.last_keys, self.neighbours)
+        masks = with_neighbours([found.mask for found in kept], signals.last_keys, sample.slices, self.neighbours)
         flops = 2.0 * signals.last_keys.numel()
         return [
             Kept(found.mask, found.scores, merged=merged, flops=flops * found.mask.sum())
@@ -91,7 +91,7 @@ class PruMergePlusSelector(PruMergeSelector):
             step = max(1, int(int(sample.n_tokens / max(found, 1)) / 3))
             budgets = [min(budget, found + len(range(0, sample.n_tokens - found, step))) for budget in budgets]
         masks = [_filled(order, min(found, budget), budget) for budget in budgets]
-        merged = with_neighbours(masks, signals.last_keys, self.neighbours)
+        merged = with_neighbours(masks, signals.last_keys, sample.slices, self.neighbours)
         flops = 2.0 * signals.last_keys.numel()
         return [Kept(mask, merged=own, flops=flops * mask.sum()) for mask, own in zip(masks, merged, strict=True)]
 
@@ -117,25 +117,30 @@ def _filled(order: IntArray, best: int, budget: int) -> BoolArray:
     return mask
 
 
-def with_neighbours(masks: Sequence[BoolArray], keys: Tensor, count: int) -> list[BoolArray]:
+def with_neighbours(masks: Sequence[BoolArray], keys: Tensor, pages: Sequence[slice], count: int) -> list[BoolArray]:
     """For each mask (N,) the tokens outside it that are among the `count` nearest of a token inside.
 
     Args:
         masks: Kept tokens.
-        keys: (N, w); a token is no neighbour of itself.
+        keys: (N, w), whose cosines say what is near.
+        pages: Where each page's tokens are; neighbours are on the same page, and a token is none of its own.
         count: Neighbours of each token.
     """
-    kept = np.flatnonzero(np.any(masks, axis=0))
-    near = torch.full((len(keys), count), -1, dtype=torch.int64)
-    rows, count = unit(keys), min(count, len(keys) - 1)
-    for some in torch.split(torch.as_tensor(kept, device=keys.device), chunk_length(8 * len(keys), keys.device)):
-        cosines = rows[some] @ rows.T
-        cosines[torch.arange(len(some), device=keys.device), some] = -torch.inf
-        near[some.cpu(), :count] = cosines.topk(count, dim=1).indices.cpu()
-    found = []
-    for mask in masks:
-        merged = np.zeros(len(mask), dtype=bool)
-        taken = near[torch.from_numpy(mask)]
-        merged[taken[taken >= 0].numpy()] = True
-        found.append(merged & ~mask)
-    return found
+    merged = [np.zeros(len(mask), dtype=bool) for mask in masks]
+    for page in pages if count else ():
+        rows = unit(keys[page])
+        near = _nearest(rows, torch.from_numpy(np.any([mask[page] for mask in masks], axis=0)), count)
+        for mask, own in zip(masks, merged, strict=True):
+            own[page][near[mask[page]].ravel()] = True
+    return [own & ~mask for own, mask in zip(merged, masks, strict=True)]
+
+
+def _nearest(rows: Tensor, wanted: Tensor, count: int) -> IntArray:
+    """(n, count) at most: of each row (n, w) that is wanted the rows with the largest products, best first."""
+    places = wanted.nonzero()[:, 0].to(rows.device)
+    near = np.zeros((len(rows), min(count, len(rows) - 1)), dtype=np.int64)
+    for some in torch.split(places, chunk_length(8 * len(rows), rows.device, least=64)):
+        products = rows[some] @ rows.T
+        products[torch.arange(len(some), device=rows.device), some] = -torch.inf
+        near[some.cpu().numpy()] = products.topk(near.shape[1], dim=1).indices.cpu().numpy()
+    return near

@@ -163,10 +163,12 @@ def cell_of_each(sample: EncodedSample, side: float) -> IntArray:
 
 def recycled(order: IntArray, cells: IntArray, budget: int) -> tuple[IntArray, IntArray]:
     """As many of the best tokens as leave room for one of each cell that the others are in, and those."""
-    if budget < len(order):
-        for kept in range(budget - 1, 0, -1):
-            dropped = order[kept:]
-            _, best = np.unique(cells[dropped], return_index=True)
-            if kept + len(best) <= budget:
-                return order[:kept], dropped[best]
+    kept = budget if budget == len(order) else budget - 1
+    while 0 < kept < budget:
+        dropped = order[kept:]
+        _, best = np.unique(cells[dropped], return_index=True)
+        if kept + len(best) <= budget:
+            return order[:kept], dropped[best]
+        # Fewer kept tokens leave no fewer cells to stand for.
+        kept = budget - len(best)
     return order[:budget], order[:0]
