@@ -88,8 +88,9 @@ class BenchmarkData:
         box_recall: For each selector (n_boxes, n_budgets): the share of a box's area inside the grid that is kept;
             NaN for a box outside it.
         seconds: For each selector, for each component, (n_questions,), NaN where it was not used. A component is
-            `choice`, the selector's own work, or a signal that it used: `encode`, `question`, `vision`, `decoder`...
-        flops: The same in floating-point operations.
+            `choice`, the selector's own work on all budgets together, or a signal that it used: `encode`, `question`,
+            `vision`, `decoder`...
+        flops: The same in floating-point operations; `choice` at the budget that takes most.
         clipped: (n_questions,) share of the evidence outside the grids.
         left_out: Questions that were not scored, by reason.
         outcome: Questions refused for all selectors because one could not be asked.

@@ -28,7 +28,7 @@ from training.benchmark.log import BenchmarkLog
 from training.evaluation.pages import PageViews
 from training.ledger import Cost
 from training.pages.store import PageStore
-from training.selectors import Kept, Selector, SignalSource
+from training.selectors import Kept, ModelSource, Selector, SignalSource, make_selector
 
 BUDGETS = (0.1, 0.25, 0.6)
 NAMES = ("alpha", "bravo", "charlie")
@@ -379,6 +379,25 @@ class TestPairs:
         assert (exact.asked, rough.asked) == (["forms/alpha-0"], ["forms/alpha-0"])
         same(first, second)
         assert [line["selector"] for line in lines(tmp_path)[13:]] == ["x-unpruned"]
+
+    def test_in_the_decoder_of_a_tiny_model(self, made, tmp_path, tiny_model):
+        from training.backbones.vlm import VlmBackbone
+
+        backbone = VlmBackbone("qwen2-vl", tiny_model("qwen2-vl"))
+        names = ["pyramiddrop-unpruned", "pyramiddrop"]
+        selectors = [make_selector(name) for name in names]
+        views = PageViews(PageStore(Workspace.open(made / "ws")), backbone.grid, WindowSpec(2, 2, 2))
+        samples = list(load_samples(made / "dataset"))[:3]
+        with BenchmarkLog(tmp_path / "samples.jsonl") as log:
+            source, identities = ModelSource(backbone), {name: {} for name in names}
+            data = collect(samples, views, source, selectors, identities, BUDGETS, log, device="here")
+        for name in names:
+            scores = data.scores[name]
+            for at in ("0.10", "0.25", "0.60"):
+                assert (scores[f"layer_budget@{at}"] > scores[f"budget@{at}"]).all()
+                assert (scores[f"layer_recall@{at}"] >= scores[f"evidence_recall@{at}"]).all()
+            assert (data.flops[name]["decoder"] > 0).all()
+        assert (data.scores["pyramiddrop-unpruned"]["agreement@0.60"] > 0.2).all()
 
     def test_its_row_depends_on_the_exact_one(self, run):
         alone = run([Random("x-unpruned")])
