@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,12 +58,16 @@ class PruMergeSelector(Selector):
         signals = sample.vision()
         counts = [min(budget, outliers(signals)) for budget in budgets] if self.adaptive else budgets
         kept = sample.keep_top(signals.single, counts)
-        masks = with_neighbours([found.mask for found in kept], signals.last_keys, sample.slices, self.neighbours)
-        flops = 2.0 * signals.last_keys.numel()
-        return [
-            Kept(found.mask, found.scores, merged=merged, flops=flops * found.mask.sum())
-            for found, merged in zip(kept, masks, strict=True)
-        ]
+        merged = self._merged(sample, [found.mask for found in kept])
+        return [replace(found, merged=own, flops=cost) for found, (own, cost) in zip(kept, merged, strict=True)]
+
+    def _merged(self, sample: EncodedSample, masks: Sequence[BoolArray]) -> list[tuple[BoolArray, float]]:
+        """The tokens that each set takes in, and the operations of finding them."""
+        keys = sample.vision().last_keys
+        found = with_neighbours(masks, keys, sample.slices, self.neighbours)
+        a_cosine = 2.0 * keys.shape[1] if self.neighbours else 0.0
+        pairs = [sum(int(mask[page].sum()) * (page.stop - page.start) for page in sample.slices) for mask in masks]
+        return [(merged, a_cosine * count) for merged, count in zip(found, pairs, strict=True)]
 
 
 class PruMergePlusSelector(PruMergeSelector):
@@ -91,9 +96,8 @@ class PruMergePlusSelector(PruMergeSelector):
             step = max(1, int(int(sample.n_tokens / max(found, 1)) / 3))
             budgets = [min(budget, found + len(range(0, sample.n_tokens - found, step))) for budget in budgets]
         masks = [_filled(order, min(found, budget), budget) for budget in budgets]
-        merged = with_neighbours(masks, signals.last_keys, sample.slices, self.neighbours)
-        flops = 2.0 * signals.last_keys.numel()
-        return [Kept(mask, merged=own, flops=flops * mask.sum()) for mask, own in zip(masks, merged, strict=True)]
+        merged = self._merged(sample, masks)
+        return [Kept(mask, merged=own, flops=cost) for mask, (own, cost) in zip(masks, merged, strict=True)]
 
 
 def outliers(signals: VisionSignals) -> int:

@@ -107,7 +107,7 @@ class VFlowOptSelector(Selector):
         """The most important tokens."""
         importance = sample.vision().context[:, self.column]
         if self.alpha_v:
-            importance = importance + self.alpha_v * self._blankness(sample).to(importance)
+            importance = importance + self.alpha_v * self._ink(sample).to(importance)
         order = sample.order(importance)
         kept = self._recycled(sample, order, budgets) if self.recycle else sample.keep_top(importance, budgets)
         return [self._in_decoder(sample, order, own) for own in kept] if self.decoder else kept
@@ -128,7 +128,8 @@ class VFlowOptSelector(Selector):
         return replace(kept, layers=DecoderLayers(tuple(stages), tuple(stages.values()), n_layers))
 
     @staticmethod
-    def _blankness(sample: EncodedSample) -> Tensor:
+    def _ink(sample: EncodedSample) -> Tensor:
+        """(N,) softmax over each page of its tokens' entropy."""
         return torch.cat([torch.from_numpy(grey_entropy(page)).softmax(dim=0) for page in sample.pages])
 
 

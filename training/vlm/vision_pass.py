@@ -2,11 +2,11 @@
 
     visual, signals = encode_with_signals(model, [image], [layout])[0]     # signals.saliency (n,), signals.keys (n, d)
 
-The tower keeps its fused attention. What goes into three of its attention modules is caught by hooks, and what is
-wanted of each is computed again from it in float32, some queries at a time: memory grows with the tokens, never with
-their square. A module watched in full costs its n * n * width multiply-adds once more: 3 % of CLIP's tower, and of
-Qwen's 3 % at most, which a page of 16,384 tokens (65,536 patches: 11 TFLOP for each of two modules beside 700 for the
-tower) comes close to.
+The tower keeps its fused attention. What goes into two or three of its attention modules is caught by hooks, and what
+is wanted of each is computed again from it in float32, some queries at a time: memory grows with the tokens, never with
+their square. That takes 2 % of the operations of CLIP's tower. Of Qwen's, two of 32 blocks multiply queries and keys
+once more, which nears 3 % where attention is all that counts: for a page of 16,384 tokens, 65,536 patches, 22 TFLOP
+beside 780, but in float32.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ HUB_THRESHOLDS = (28.68, 34.76, 39.26)
 """How many times the mean a patch must receive to be a hub: the settings that VFlowOpt has released."""
 HUB_SHARE = 0.01
 """The patches that receive most are hubs instead, where none passes the threshold."""
+_LEAST_QUERIES = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +49,8 @@ class VisionSignals:
     whatever the page's other tiles hold; the view of the whole page is left out. The block is the one whose output the
     projector reads (index 22 of 24). Softmax runs over the tile's patches and the class token, whose column is dropped.
     Qwen-VL: the block is the last, in which every patch of a page attends to every other. Its towers have no class
-    token, and four patches make a token: signals are their means.
+    token, and four patches make a token: signals are their means. What a page's tokens receive sums to the same for
+    every page, so that those of a smaller page receive more.
 
     Attributes:
         saliency: (n,) what the class token gives, mean over heads. Qwen: as `received`.
@@ -245,16 +247,21 @@ def _signals(found: Caught, tile: Tensor) -> VisionSignals:
 
 
 def mean_attention(query: Tensor, key: Tensor) -> Tensor:
-    """What some queries give to each key, (n,) mean over heads and queries of softmax(query key^T).
+    """What some queries give to each key: (n,) the mean over heads and queries of softmax(query key^T).
 
     Args:
-        query: (heads, m, d) scaled, m at least 1; some are taken at a time.
+        query: (heads, m, d) scaled, m at least 1; some queries of some heads are taken at a time.
         key: (heads, n, d).
     """
     heads, count, _ = query.shape
+    row_bytes = 2 * key.itemsize * key.shape[1]
+    # Fewer queries at a time than this, and reading the keys takes longer than multiplying: rather fewer heads.
+    together = chunk_length(row_bytes * _LEAST_QUERIES, key.device)
+    size = chunk_length(row_bytes * min(together, heads), key.device, least=_LEAST_QUERIES)
     total = key.new_zeros(key.shape[1])
-    for some in torch.split(query, chunk_length(2 * key.itemsize * heads * key.shape[1], key.device), dim=1):
-        total += (some @ key.transpose(1, 2)).softmax(dim=-1).sum(dim=(0, 1))
+    for some_heads, keys in zip(torch.split(query, together), torch.split(key, together), strict=True):
+        for some in torch.split(some_heads, size, dim=1):
+            total += (some @ keys.transpose(1, 2)).softmax(dim=-1).sum(dim=(0, 1))
     return total / (heads * count)
 
 

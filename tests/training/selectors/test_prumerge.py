@@ -40,13 +40,20 @@ def test_neighbours_against_a_full_sort() -> None:
     keys = torch.from_numpy(np.random.default_rng(0).normal(size=(40, 8)))
     masks = [np.arange(40) < 5, np.arange(40) % 7 == 0]
     cosines = torch.corrcoef(torch.cat([keys, -keys], dim=1)).numpy()  # rows of mean 0: correlation is cosine
-    for mask, found in zip(masks, with_neighbours(masks, keys, 3), strict=True):
+    for mask, found in zip(masks, with_neighbours(masks, keys, [slice(0, 40)], 3), strict=True):
         near: set[int] = set()
         for token in np.flatnonzero(mask):
             near |= {int(i) for i in np.argsort(-cosines[token]) if i != token} & set(
                 [int(i) for i in np.argsort(-cosines[token]) if i != token][:3]
             )
         assert set(np.flatnonzero(found).tolist()) == near - set(np.flatnonzero(mask).tolist())
+
+
+def test_neighbours_are_on_the_same_page() -> None:
+    """All keys are the same; the only other token of the first page is taken in, and none of the second."""
+    masks = [np.array([True, False, False, False])]
+    [found] = with_neighbours(masks, torch.ones(4, 2), [slice(0, 2), slice(2, 4)], 2)
+    assert found.tolist() == [False, True, False, False]
 
 
 def test_adaptive_counts() -> None:

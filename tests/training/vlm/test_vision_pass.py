@@ -241,7 +241,7 @@ def test_no_map_of_all_tokens_by_all_tokens(
 ) -> None:
     model = tiny_model(family)
     [whole] = signals_of(model, (390, 390))
-    monkeypatch.setattr(vision_pass, "chunk_length", lambda *_: 3)
+    monkeypatch.setattr(vision_pass, "chunk_length", lambda *_, **__: 3)
     query, key = torch.randn(heads, patches, 16), torch.randn(heads, patches, 16)
     with Largest() as largest:
         vision_pass.mean_attention(query, key)
