@@ -52,8 +52,8 @@ class PtpSelector(Selector):
         """Exactly as many as allowed."""
         signals, decoder = sample.vision(), sample.decoder()
         rows = decoder.rows(self.layer, decoder.text_places)
-        attention = rows.mean(dim=0)[:, decoder.visual_places].amax(dim=0)
-        order = sample.order(fused(signals.saliency, attention, self.alpha))
+        attention = rows.mean(dim=0)[:, decoder.visual_places.to(rows.device)].amax(dim=0)
+        order = sample.order(fused(signals.saliency, attention.to(sample.device), self.alpha))
         tile = signals.tile.cpu().numpy()
         sizes = np.bincount(tile)
         weights = np.bincount(tile, signals.saliency.double().cpu().numpy()).astype(np.float64)

@@ -97,7 +97,7 @@ class VisionDropSelector(Selector):
         order = np.lexsort((ties, -scores.double().cpu().numpy())).astype(np.int64)
         targets = contextual(stage, count)
         dominant, merged = dominant_and_targets(order, count - targets, targets)
-        at, averages = _averages(walk.hidden[seen], keys, dominant, merged)
+        at, averages = _averages(walk.hidden[seen.to(walk.hidden.device)], keys, dominant, merged)
         of_page = np.arange(len(seen)) < len(walk.places)
         walk.keep(
             torch.from_numpy(owner[dominant & of_page]),
@@ -115,7 +115,8 @@ class VisionDropSelector(Selector):
         if stage == 0:
             return sample.vision().saliency, sample.vision().keys
         keys = walk.decoder.layers.keys(walk.layer, walk.hidden, walk.angles)
-        return walk.received(seen)[seen], keys[seen].mean(dim=1)
+        here = seen.to(keys.device)
+        return walk.received(seen)[here], keys[here].mean(dim=1)
 
 
 def contextual(stage: int, count: int) -> int:

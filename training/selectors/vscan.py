@@ -90,7 +90,7 @@ class VScanSelector(Selector):
         walk.run_to(layer)
         row = walk.received("last")
         left = walk.visual.cpu().numpy()
-        final = mask_of(best_left(sample, left, row[walk.places], budget), sample.n_tokens)
+        final = mask_of(best_left(sample, left, row[walk.places.to(row.device)], budget), sample.n_tokens)
         layers = DecoderLayers((0, layer), (mask, final), walk.decoder.n_layers)
         return Kept(final, layers=layers, flops=walk.row_flops(1))
 
