@@ -45,8 +45,8 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 790, 18, 582
 PLOT = {"left": _LEFT, "right": _RIGHT, "top": _TOP, "bottom": _BOTTOM, "label": 812}
 """Edges of the plot inside the drawing, and where labels begin, for the script that moves labels."""
 _LABEL_X, LABEL_GAP, _LABEL_LETTERS = PLOT["label"], 15.0, 24
-_FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
-_INK, _MUTED, _RULE = "#1d2430", "#5b6575", "#e3e7ec"
+FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
+INK, MUTED, RULE = "#1d2430", "#5b6575", "#e3e7ec"
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def curves_svg(
     )
     title = f"{METRICS[metric]} against {AXES[axis][0].lower()}{AXES[axis][1:]}, {len(visible)} selectors"
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" font-family="{_FONT}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" font-family="{FONT}" '
         f'font-size="13" data-metric="{metric}" data-axis="{axis}"><title>{escape(title)}</title>',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>',
         *_axes(summary, scale, metric, axis),
@@ -221,7 +221,7 @@ def key_svg(style: LineStyle) -> str:
     return (
         f'<svg class="key" viewBox="0 0 34 12" width="34" height="12" aria-hidden="true">'
         f'<path d="M1 6H33" stroke="{style.colour}" stroke-width="2"{dash}/>'
-        f'<path d="{_dot(17, 6, style)}" fill="{style.colour}"/></svg>'
+        f'<path d="{dot(17, 6, style)}" fill="{style.colour}"/></svg>'
     )
 
 
@@ -238,23 +238,23 @@ def _y_most(values: Sequence[float], metric: str) -> float:
 
 
 def _axes(summary: Mapping[str, Any], scale: _Scale, metric: str, axis: str) -> list[str]:
-    parts = [f'<g fill="{_MUTED}" stroke="none">']
+    parts = [f'<g fill="{MUTED}" stroke="none">']
     for step in range(6):
         value = scale.y_most * step / 5
-        y = _number(scale.y(value))
-        parts.append(f'<path d="M{_LEFT} {y}H{_RIGHT}" stroke="{_MUTED if step == 0 else _RULE}"/>')
-        parts.append(f'<text x="{_LEFT - 9}" y="{y}" dy=".35em" text-anchor="end">{_share(value)}</text>')
+        y = number(scale.y(value))
+        parts.append(f'<path d="M{_LEFT} {y}H{_RIGHT}" stroke="{MUTED if step == 0 else RULE}"/>')
+        parts.append(f'<text x="{_LEFT - 9}" y="{y}" dy=".35em" text-anchor="end">{share(value)}</text>')
     ticks = summary["budgets"] if axis == "budget" else [tenth / 10 for tenth in range(11)]
     last = -np.inf
     for tick in sorted(tick for tick in ticks if tick <= scale.x_most):
         x = scale.x(tick)
-        parts.append(f'<path d="M{_number(x)} {_TOP}V{_BOTTOM}" stroke="{_RULE}"/>')
+        parts.append(f'<path d="M{number(x)} {_TOP}V{_BOTTOM}" stroke="{RULE}"/>')
         if x - last >= 30:
-            parts.append(f'<text x="{_number(x)}" y="{_BOTTOM + 20}" text-anchor="middle">{_share(tick)}</text>')
+            parts.append(f'<text x="{number(x)}" y="{_BOTTOM + 20}" text-anchor="middle">{share(tick)}</text>')
             last = x
-    middle = _number((_LEFT + _RIGHT) / 2)
-    parts.append(f'</g><g fill="{_INK}"><text x="{middle}" y="{HEIGHT - 14}" text-anchor="middle">{AXES[axis]}</text>')
-    middle = _number((_TOP + _BOTTOM) / 2)
+    middle = number((_LEFT + _RIGHT) / 2)
+    parts.append(f'</g><g fill="{INK}"><text x="{middle}" y="{HEIGHT - 14}" text-anchor="middle">{AXES[axis]}</text>')
+    middle = number((_TOP + _BOTTOM) / 2)
     where = f'x="14" y="{middle}" transform="rotate(-90 14 {middle})"'
     return [*parts, f'<text {where} text-anchor="middle">{METRICS[metric]}</text></g>']
 
@@ -270,13 +270,13 @@ def _line(
     if whole:
         parts.append(_band(points, scale, style))
     parts.append(f'<path class="stroke" d="M{_polyline(places)}" stroke-width="2" stroke-linejoin="round"{dash}/>')
-    dots = "".join(_dot(x, y, style) for x, y in places)
+    dots = "".join(dot(x, y, style) for x, y in places)
     parts.append(f'<path class="dots" d="{dots}" fill="{style.colour}" stroke="none"/>')
     (x, y), text_y = places[-1], places[-1][1] if label is None else label
     leader = _polyline([(x + 5, y), (_LABEL_X - 4, text_y)])
     parts.append(f'<path class="leader" d="M{leader}" stroke-opacity=".4"/>')
     text = escape(clipped(name, _LABEL_LETTERS))
-    place = f'x="{_LABEL_X}" y="{_number(text_y)}" dy=".35em"'
+    place = f'x="{_LABEL_X}" y="{number(text_y)}" dy=".35em"'
     return [*parts, f'<text class="label" {place} fill="{style.colour}" stroke="none">{text}</text></g>']
 
 
@@ -290,18 +290,20 @@ def _band(points: Sequence[Point], scale: _Scale, style: LineStyle) -> str:
     return f'<path class="band" d="M{outline}Z" fill="{style.colour}" fill-opacity=".15" stroke="none" opacity="0"/>'
 
 
-def _dot(x: float, y: float, style: LineStyle) -> str:
-    return f"M{_number(x)} {_number(y)}{style.marker}"
+def dot(x: float, y: float, style: LineStyle) -> str:
+    """The path of a style's marker around a point."""
+    return f"M{number(x)} {number(y)}{style.marker}"
 
 
 def _polyline(places: Sequence[tuple[float, float]]) -> str:
-    return "L".join(f"{_number(x)} {_number(y)}" for x, y in places)
+    return "L".join(f"{number(x)} {number(y)}" for x, y in places)
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """A length in the drawing, to a tenth of its unit."""
     return f"{value:.1f}".removesuffix(".0")
 
 
-def _share(value: float) -> str:
+def share(value: float) -> str:
     """`.25`, `0`, `1`; as many digits as it takes."""
     return f"{value:.3f}".rstrip("0").rstrip(".").removeprefix("0") or "0"

@@ -34,6 +34,7 @@ from training.benchmark.curves import (
 from training.benchmark.examples import Example
 from training.benchmark.families import FAMILIES, by_recall, family_of, first_shown, headline
 from training.benchmark.panels import example_panels
+from training.benchmark.scatter import scatter_svg
 from training.evaluation.question_scores import share_name
 from training.evaluation.report import counts_lines, interval_lines
 from training.evaluation.tables import short_number
@@ -88,6 +89,7 @@ def render(summary: Summary, examples: Sequence[Example] = ()) -> str:
         positions=_positions(summary, ranked),
         strata=strata,
         costs=_costs(summary, ranked),
+        answers=_answers(summary, first),
         compared=COMPARED,
         names=[clipped(name, _NAME) for name in summary["selectors"]],
         pair=_first_pair(summary, ranked),
@@ -259,6 +261,32 @@ def _costs(summary: Summary, ranked: Sequence[str]) -> list[dict[str, Any]]:
         for own in found:
             own[kind]["places"] = [_place(value, values) for value in own[kind]["values"]]
     return found
+
+
+def _answers(summary: Summary, first: Sequence[str]) -> dict[str, Any] | None:
+    """What recall says about answers: the points, and how they correlate over all budgets and at each."""
+    found = summary.get("correlation")
+    if found is None:
+        return None
+    groups = {"all points": found["over_points"]} | {
+        f"budget {budget}": group for budget, group in found["by_budget"].items()
+    }
+    return {
+        "questions": found["questions"],
+        "documents": found["documents"],
+        "svg": Markup(scatter_svg(found, list(summary["selectors"]), first)),
+        "rows": [
+            {
+                "label": label,
+                "points": group["points"],
+                "reason": one_line(group["reason"] or ""),
+                "cells": [
+                    _cell({**group[kind], "mean": group[kind]["value"]}, None) for kind in ("pearson", "spearman")
+                ],
+            }
+            for label, group in groups.items()
+        ],
+    }
 
 
 def _place(value: float, values: Sequence[float]) -> float | None:

@@ -19,6 +19,7 @@ from PIL import Image
 from pinpoint_data.errors import one_line
 from pinpoint_data.grids import TokenGrid
 from tests.annotation.browser import chromium, chromium_page
+from tests.training.benchmark.measured import whole_summary
 from tests.training.benchmark.report_data import BUDGETS, HOSTILE, NAMES, example, summary
 from training.benchmark.families import by_recall, first_shown
 from training.benchmark.html import render, write_html
@@ -122,6 +123,19 @@ class TestHead:
             own["low"] = own["high"] = None
         found["lift"], found["strata"]["position"] = {}, {}
         assert "Budget curves" in render(found)
+
+
+class TestAnswers:
+    def test_points_and_coefficients(self):
+        found = whole_summary()
+        html = render(found)
+        both = [p for p in found["correlation"]["points"] if p["recall"] is not None and p["anls_change"] is not None]
+        assert html.count("</title></path>") == len(both) > 0
+        read = Reader(html).text
+        assert "all points" in read and "What recall says about answers" in read
+
+    def test_without_answers_there_is_no_section(self):
+        assert "What recall says" not in render(whole_summary(answers=False))
 
 
 class TestData:
@@ -228,7 +242,7 @@ class TestCurves:
         assert min(np.diff([top for _, top in found])) > 14.8
         page.get_by_role("button", name="None", exact=True).click()
         assert labels(page) == []
-        page.get_by_role("checkbox", name="fsr").check()
+        page.get_by_role("checkbox", name="fsr", exact=True).check()
         assert [name for name, _ in labels(page)] == ["fsr"]
         page.get_by_role("button", name="First choice").click()
         assert {name for name, _ in labels(page)} == set(first_shown(summary(SOME)))
@@ -265,7 +279,7 @@ class TestCurves:
         assert band.evaluate("node => getComputedStyle(node).opacity") == "1"  # pinned
 
     def test_by_keyboard(self, page):
-        box = page.get_by_role("checkbox", name="random")
+        box = page.get_by_role("checkbox", name="random", exact=True)
         box.focus()
         assert page.locator(".view:not([hidden]) .line.active .label").text_content() == "random"
         page.keyboard.press("Space")
