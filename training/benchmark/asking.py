@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from loaders.samples import Sample
-from pinpoint_data.errors import GeometryError, PageError, PinpointError, TrainingError
+from pinpoint_data.errors import GeometryError, PageError, PinpointError, TrainingError, UsageError
 from pinpoint_data.ranking import token_budget
 from training.benchmark.log import Row
 from training.benchmark.scores import score_kept
@@ -129,7 +129,7 @@ def _choose(selector: Selector, sample: EncodedSample, budgets: Sequence[float])
         ) from error
     except GeometryError as error:
         raise GeometryError(_named(error, selector), file=error.file, remedy=error.remedy, **where) from error
-    except TrainingError as error:
+    except (TrainingError, UsageError) as error:  # an option can turn out to be impossible once the model is known
         raise TrainingError(_named(error, selector), file=error.file, remedy=error.remedy, **where) from error
     flops = {CHOICE: float(max(own.flops for own in kept))} | {name: cost.flops for name, cost in signals.items()}
     if not all(map(math.isfinite, flops.values())):

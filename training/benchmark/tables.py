@@ -124,7 +124,7 @@ def _main_tables(summary: Summary) -> Iterator[ScoreTable]:
         costs = (_amount(_total(summary, selector, kind), unit) for kind, unit in (("seconds", 1e3), ("flops", 1e-9)))
         layered = _mean(found.get(f"layer_budget@{at}"))
         rows.append((selector, *lifts, layered, _mean(found.get("full_coverage_budget")), *costs))
-    titles = ("selector", *(f"over {c}" for c in controls), "layer budget", "full budget", "ms", "GFLOPs")
+    titles = ("selector", *(f"over {c}" for c in controls), "layers", "full", "ms", "GFLOPs")
     title = f"Lift and layer-averaged budget @{at}, full-coverage budget, cost a question"
     yield ScoreTable(title, titles, tuple(rows))
 
