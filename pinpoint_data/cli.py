@@ -122,9 +122,15 @@ def main() -> None:
         _fail(str(error), error.exit_code, debug)
     except OSError as error:
         place = error.filename or "input/output"
-        _fail(one_line(f"{place}: {error.strerror or error}"), 1, debug)
+        _fail(one_line(f"{_noted(error)}{place}: {error.strerror or error}"), 1, debug)
     except Exception as error:  # noqa: BLE001 - the last resort of a program: one line, not a traceback
-        _fail(one_line(f"internal error: {type(error).__name__}: {error} (run with --debug and report it)"), 1, debug)
+        what = f"{_noted(error)}{type(error).__name__}: {error}"
+        _fail(one_line(f"internal error: {what} (run with --debug and report it)"), 1, debug)
+
+
+def _noted(error: BaseException) -> str:
+    """What was noted on the way about where it happened: whose code, at which record."""
+    return "".join(f"{note}: " for note in getattr(error, "__notes__", ()))
 
 
 def _fail(line: str, code: int, debug: bool) -> None:

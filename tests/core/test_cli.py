@@ -38,6 +38,10 @@ def act(ctx, what):
         open("/no/such/file")
     if what == "bug":
         raise AssertionError("two\\nlines \\x1b[31m")
+    if what == "noted":
+        error = IndexError("out of range")
+        error.add_note("selector 'theirs', question q7")
+        raise error
     if what == "findings":
         ctx.exit(1)
     if what == "exit3":
@@ -98,7 +102,7 @@ def test_help_imports_nothing_heavy() -> None:
         "try:\n    main()\n"
         "finally:\n    sys.stderr.write(json.dumps(sorted(sys.modules)))\n"
     )
-    for arguments in (["--help"], ["-h"], ["--version"], ["validate", "--help"]):
+    for arguments in (["--help"], ["-h"], ["--version"], ["validate", "--help"], ["benchmark", "--help"]):
         done = subprocess.run(
             [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True, cwd=REPO
         )
@@ -165,6 +169,12 @@ def test_a_command_that_cannot_be_loaded_is_one_line(plugin: Path, command: str,
             "bug",
             1,
             "pinpoint: internal error: AssertionError: two lines \\x1b[31m (run with --debug and report it)",
+        ),
+        (
+            "noted",
+            1,
+            "pinpoint: internal error: selector 'theirs', question q7: IndexError: out of range "
+            "(run with --debug and report it)",
         ),
     ],
 )

@@ -190,24 +190,48 @@ def _imported(reference: str) -> Callable[..., Selector]:
 
 
 def checked_select(selector: Selector, sample: EncodedSample, budgets: Sequence[int]) -> list[Kept]:
-    """What a selector keeps, of the right shapes and within the budgets.
+    """What a selector keeps: of the right shapes, within the budgets, and the best tokens by its scores if it has some.
+
+    Whatever else goes wrong in a selector carries a note of its name and the question.
 
     Raises:
         TrainingError: It is not.
     """
-    kept = selector.select(sample, budgets)
-    if len(kept) != len(budgets):
-        raise _wrong(selector, sample, f"gave {len(kept)} selections for {len(budgets)} budgets")
-    for found, budget in zip(kept, budgets, strict=True):
-        masks = [found.mask, *(found.layers.masks if found.layers else ())]
-        if any(mask.dtype.kind != "b" or mask.shape != (sample.n_tokens,) for mask in masks):
-            raise _wrong(selector, sample, f"must give bool masks of shape ({sample.n_tokens},)")
-        if int(found.mask.sum()) > budget:
-            raise _wrong(selector, sample, f"kept {int(found.mask.sum())} tokens of a budget of {budget}")
-        if found.scores is not None and found.scores.shape != (sample.n_tokens,):
-            raise _wrong(selector, sample, f"must give one score a token, shape ({sample.n_tokens},)")
+    try:
+        kept = selector.select(sample, budgets)
+        problem = _problem(kept, sample.n_tokens, budgets)
+    except BaseException as error:
+        error.add_note(f"selector {selector.name!r}, question {sample.question_id}")
+        raise
+    if problem is not None:
+        raise TrainingError(f"selector {selector.name!r} {problem}", record=f"question {sample.question_id}")
     return kept
 
 
-def _wrong(selector: Selector, sample: EncodedSample, message: str) -> TrainingError:
-    return TrainingError(f"selector {selector.name!r} {message}", record=f"question {sample.question_id}")
+def _problem(kept: Sequence[Kept], n_tokens: int, budgets: Sequence[int]) -> str | None:
+    """What is wrong with the selections of some budgets; None for nothing."""
+    if len(kept) != len(budgets):
+        return f"gave {len(kept)} selections for {len(budgets)} budgets"
+    for found, budget in zip(kept, budgets, strict=True):
+        masks = [found.mask, *(found.layers.masks if found.layers else ())]
+        masks += [] if found.merged is None else [found.merged]
+        if not all(isinstance(mask, np.ndarray) and mask.dtype == bool and mask.shape == (n_tokens,) for mask in masks):
+            return f"must give NumPy masks of bool, shape ({n_tokens},)"
+        if int(found.mask.sum()) > budget:
+            return f"kept {int(found.mask.sum())} tokens of a budget of {budget}"
+    return _ranking_problem(kept, n_tokens)
+
+
+def _ranking_problem(kept: Sequence[Kept], n_tokens: int) -> str | None:
+    """What is wrong with the scores of some selections: all are the top of one ranking, or none has scores."""
+    ranking = kept[0].scores if kept else None
+    if ranking is None:
+        return None if all(own.scores is None for own in kept) else "must give the same scores at every budget, or none"
+    if not isinstance(ranking, np.ndarray) or ranking.shape != (n_tokens,) or not np.isfinite(ranking).all():
+        return f"must give one finite score a token, shape ({n_tokens},)"
+    for own in kept:
+        if own.scores is None or not np.array_equal(own.scores, ranking):
+            return "must give the same scores at every budget, or none"
+        if own.mask.any() and not own.mask.all() and ranking[own.mask].min() < ranking[~own.mask].max():
+            return "kept a token and left out a better one by its own scores; a set that is no ranking has none"
+    return None
