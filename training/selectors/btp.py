@@ -58,8 +58,8 @@ class BtpSelector(Selector):
     (n' = 1.5 n) and 0.1 k by diversity, filled up; then k/3 by rebalanced attention (n' = 1.2 n). No token from 22 on.
     qwen (before 3, 6, 15 of 28): N/2 from int(1.2 int(0.1 k)) by attention, filled up by diversity; half of them from
     0.4 k by attention, filled up; half of these by rebalanced attention (n' = 1.2 n). No token from layer 22 on.
-    Positions stay the original ones. These are the released constants (LLaVA-1.5-7B, Qwen2.5-VL-7B); the paper's text
-    differs in places.
+    Positions stay the original ones. A re-implementation with the released constants (LLaVA-1.5-7B, Qwen2.5-VL-7B),
+    from which the paper's text differs in places.
 
     Ours, beside LLaVA-NeXT, whose views of the whole and row ends are no candidates, and Qwen2-VL:
     - The budget is what the last stage keeps; earlier stages keep their proportions to it (`stage_counts`).
@@ -144,7 +144,9 @@ class Candidates:
         self.rows = unit(walk.hidden[walk.places.to(walk.hidden.device)].float())
         shuffled = ties.argsort()
         is_joint = len(shuffled) <= most_joint
-        pages = [slice(0, sample.n_tokens)] if is_joint else sample.slices
+        # In random order too: of equal pages the first gets what cannot be shared evenly.
+        order = sample.generator("btp pages", of_question=False).permutation(len(sample.slices))
+        pages = [slice(0, sample.n_tokens)] if is_joint else [sample.slices[page] for page in order]
         of_page = [(self.tokens >= page.start) & (self.tokens < page.stop) for page in pages]
         self.groups = [shuffled[own[shuffled]] for own in of_page]
         self.flops = walk.row_flops(1)

@@ -35,6 +35,7 @@ class IvcPruneSelector(Selector):
     s = mean over queries and heads of softmax(Val_q Val_img^T / sqrt(D)) over the visual tokens; queries are the text,
     then the text and the best 1 % of the visual tokens (seeds). The k_f N largest are kept, and the seeds.
     Defaults as published: k_c = 10 %, k_f = 40 %. Family: one decoder layer. It reads the question.
+    A re-implementation.
 
     As the released code has it, where the paper leaves it open: V and U take k_c each; a model with three rotary axes
     (Qwen) averages V and U over the axes, each with all frequencies; softmaxes are averaged over heads, not logits.

@@ -32,6 +32,7 @@ class ViCropSelector(Selector):
     A_rel = A(x, q) / A(x, q'), where A is the head-mean of the softmaxed attention that the last token of the prompt
     pays to each visual token in one middle layer, over the whole prompt; q' is `GENERAL`. The method is for finding a
     crop; ranking tokens by A_rel is ours. Family: one decoder layer, on two prompts. It reads the question.
+    A re-implementation.
 
     As published: `SUFFIX` stands behind both q and q', so that both prompts end alike; the general description thus
     asks for a single word, too. No map is smoothed or normalised. Layer 14 of LLaVA-1.5-7B's 32, from 0.

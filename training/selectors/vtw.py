@@ -18,7 +18,8 @@ class VtwSelector(Selector):
 
     There is nothing to choose, on no page and for no question: evidence recall is 1 before layer K and 0 from there on,
     so K / L averaged over layers whatever the page. It is the flat reference line "no selection, only depth" that a
-    selector inside the decoder has to beat at the same layer-averaged budget. Blind to the question.
+    selector inside the decoder has to beat at the same layer-averaged budget. Blind to the question. A
+    re-implementation.
 
     Published: K is the first layer, from 5 on, whose withdrawal changes the first answer token's distribution by a mean
     divergence of at most 0.003 on 20 samples of the task: 15 of 32 for LLaVA-1.5-7B. Ours: K follows from the budget,

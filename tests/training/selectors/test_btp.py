@@ -114,7 +114,7 @@ def deep(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 @pytest.fixture(scope="module")
 def pages() -> list[Image.Image]:
     rng = np.random.default_rng(2)
-    return [Image.fromarray(rng.integers(0, 256, (h, w, 3), dtype=np.uint8)) for h, w in [(224, 196), (84, 140)]]
+    return [Image.fromarray(rng.integers(0, 256, (h, w, 3), dtype=np.uint8)) for h, w in [(336, 308), (84, 140)]]
 
 
 def sample_of(folder: Path, pages: list[Image.Image]) -> EncodedSample:
