@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 # Elements of the largest temporary array; keeps memory bounded for pages with thousands of boxes.
 _CHUNK = 1 << 22
+# Pairs of boxes compared at a time; a pair takes some 50 bytes.
+_PAIRS = 1 << 20
 
 
 def disjoint_rectangles(
@@ -44,17 +46,34 @@ def disjoint_rectangles(
 def overlaps_another(boxes: NDArray[np.float64], item: NDArray[np.intp]) -> NDArray[np.bool_]:
     """Which boxes share area with another box of the same item; shape (n,)."""
     flags = np.zeros(len(boxes), bool)
-    for rows in _groups(item, lambda count: count * count):
-        count = rows.shape[1]
-        if count == 1:
-            continue
-        low, high = boxes[rows, :2], boxes[rows, 2:]
-        for first in range(0, count, step := max(1, _CHUNK // (rows.size))):
-            part = slice(first, first + step)
-            meets = (low[:, part, None] < high[:, None]).all(-1) & (high[:, part, None] > low[:, None]).all(-1)
-            # Every box meets itself, so a second one is needed.
-            flags[rows[:, part]] = meets.sum(-1) > 1
+    # From top to bottom, what shares height with a box begins before it ends: on a page of words, those of its line.
+    order = np.lexsort((boxes[:, 1], item))
+    left, right = boxes[order, 0], boxes[order, 2]
+    later = _begun_before_end(boxes[order], item[order]) - np.arange(1, len(order) + 1)
+    ends = np.cumsum(later)
+    first = 0
+    while first < len(order):
+        done = ends[first - 1] if first else 0
+        last = max(first + 1, int(np.searchsorted(ends, done + _PAIRS, side="right")))
+        box = np.repeat(np.arange(first, last), later[first:last])
+        other = box + 1 + np.arange(len(box)) - (ends[box] - later[box] - done)
+        meets = (left[other] < right[box]) & (right[other] > left[box])
+        flags[order[box[meets]]] = flags[order[other[meets]]] = True
+        first = last
     return flags
+
+
+def _begun_before_end(boxes: NDArray[np.float64], item: NDArray[np.intp]) -> NDArray[np.intp]:
+    """For boxes (n, 4) in the order of item and top: how many stand before the first that begins below each's end."""
+    count = len(boxes)
+    # Of an edge that ends a box and begins another the end comes first: they share no area.
+    begins = np.repeat([0, 1], count)
+    events = np.lexsort((begins, np.concatenate([boxes[:, 3], boxes[:, 1]]), np.concatenate([item, item])))
+    begun = np.cumsum(begins[events])
+    found = np.empty(count, np.intp)
+    is_end = events < count
+    found[events[is_end]] = begun[is_end]
+    return found
 
 
 def _groups(item: NDArray[np.intp], cost: Callable[[int], int]) -> Iterator[NDArray[np.intp]]:

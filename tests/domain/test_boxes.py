@@ -26,7 +26,7 @@ from pinpoint_data.boxes import (
     xyxy_px_to_xyxy_percent,
 )
 from pinpoint_data.errors import GeometryError, PinpointError
-from pinpoint_data.unions import disjoint_rectangles
+from pinpoint_data.unions import disjoint_rectangles, overlaps_another
 from tests.domain.strategies import boxes, quick
 
 
@@ -108,11 +108,27 @@ def test_unions_of_many_items_equal_those_of_each(items: list[np.ndarray]) -> No
         assert area(parts[of == i]).sum() == pytest.approx(union_area(item), abs=1e-9)
 
 
+@quick
+@given(st.lists(boxes(high=5), max_size=4), st.integers(1, 9))
+def test_boxes_that_overlap_another_of_their_item(items: list[np.ndarray], pairs: int) -> None:
+    stacked = np.concatenate([np.empty((0, 4)), *items])
+    owner = np.repeat(np.arange(len(items)), [len(item) for item in items])
+    shapes = [shapely.box(*box) for box in stacked]
+    expected = [
+        any(i != j and owner[i] == owner[j] and a.intersection(b).area > 0 for j, b in enumerate(shapes))
+        for i, a in enumerate(shapes)
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pinpoint_data.unions._PAIRS", pairs)
+        assert overlaps_another(stacked, owner).tolist() == expected
+
+
 def test_union_of_thousands_of_boxes_is_cut_in_bounded_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     corner = rng.uniform(0, 1000, (700, 2))
     xyxy = np.concatenate([corner, corner + rng.uniform(1, 40, (700, 2))], 1)
     monkeypatch.setattr("pinpoint_data.unions._CHUNK", 10_000)
+    monkeypatch.setattr("pinpoint_data.unions._PAIRS", 1000)
     assert union_area(xyxy) == pytest.approx(shapely.unary_union(shapely.box(*xyxy.T)).area, rel=1e-12)
 
 
