@@ -13,6 +13,7 @@ import torch
 from loaders.samples import Sample
 from pinpoint_data.errors import GeometryError, PageError, PinpointError, TrainingError, UsageError
 from pinpoint_data.ranking import token_budget
+from training.benchmark.families import headline
 from training.benchmark.log import Row
 from training.benchmark.scores import score_kept
 from training.evaluation.pages import PageViews
@@ -21,15 +22,14 @@ from training.pages.memory import MOST_TOKENS
 from training.selectors import EncodedSample, Kept, Selector, SignalSource, checked_select
 
 CHOICE = "choice"
-"""The component of a selector's cost that is its own work: seconds of all budgets together, operations of the
-budget that takes most."""
+"""The component of a selector's cost that is its own work."""
 
 _APPROXIMATION = "-unpruned"
 
 
 @dataclass(frozen=True, eq=False)
 class _Choice:
-    """What a selector keeps at each budget, and the seconds and operations of each component."""
+    """What a selector keeps at each budget, and the seconds and operations of each component at one of them."""
 
     kept: list[Kept]
     seconds: dict[str, float]
@@ -117,9 +117,13 @@ class _Blind:
 
 def _choose(selector: Selector, sample: EncodedSample, budgets: Sequence[float]) -> _Choice:
     tokens = [token_budget(share, sample.n_tokens) for share in budgets]
+    priced = token_budget(headline(budgets), sample.n_tokens)
     where = {"record": f"question {sample.question_id}"}
     try:
-        kept, seconds, signals = sample.ledger.charged(lambda: checked_select(selector, sample, tokens))
+        # Whoever uses a method asks for one budget. What all of them take together would say little about that: some
+        # methods rank once for all budgets, others walk through the decoder anew for each.
+        alone, seconds, signals = sample.ledger.charged(lambda: checked_select(selector, sample, [priced]))
+        kept = checked_select(selector, sample, tokens) if len(tokens) > 1 else alone
     except torch.OutOfMemoryError as error:
         raise PageError(
             "out-of-memory",
@@ -131,7 +135,7 @@ def _choose(selector: Selector, sample: EncodedSample, budgets: Sequence[float])
         raise GeometryError(_named(error, selector), file=error.file, remedy=error.remedy, **where) from error
     except (TrainingError, UsageError) as error:  # an option can turn out to be impossible once the model is known
         raise TrainingError(_named(error, selector), file=error.file, remedy=error.remedy, **where) from error
-    flops = {CHOICE: float(max(own.flops for own in kept))} | {name: cost.flops for name, cost in signals.items()}
+    flops = {CHOICE: float(alone[0].flops)} | {name: cost.flops for name, cost in signals.items()}
     if not all(map(math.isfinite, flops.values())):
         raise TrainingError(f"selector {selector.name!r} counted operations that are not finite: {flops}", **where)
     return _Choice(kept, {CHOICE: seconds} | {name: cost.seconds for name, cost in signals.items()}, flops)

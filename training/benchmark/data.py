@@ -15,6 +15,7 @@ from loaders.samples import Sample
 from pinpoint_data.boxes import FloatArray
 from pinpoint_data.errors import Outcome
 from pinpoint_data.ranking import IntArray
+from training.benchmark.families import headline
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,9 +89,9 @@ class BenchmarkData:
         box_recall: For each selector (n_boxes, n_budgets): the share of a box's area inside the grid that is kept;
             NaN for a box outside it.
         seconds: For each selector, for each component, (n_questions,), NaN where it was not used. A component is
-            `choice`, the selector's own work on all budgets together, or a signal that it used: `encode`, `question`,
-            `vision`, `decoder`...
-        flops: The same in floating-point operations; `choice` at the budget that takes most.
+            `choice`, the selector's own work at `cost_budget` alone, or a signal that it used for that: `encode`,
+            `question`, `vision`, `decoder`...
+        flops: The same in floating-point operations.
         clipped: (n_questions,) share of the evidence outside the grids.
         left_out: Questions that were not scored, by reason.
         outcome: Questions refused for all selectors because one could not be asked.
@@ -111,3 +112,8 @@ class BenchmarkData:
     outcome: Outcome = field(default_factory=Outcome)
     devices: Counter[str] = field(default_factory=Counter)
     reused: int = 0
+
+    @property
+    def cost_budget(self) -> float:
+        """The share of tokens that seconds and operations are those of selecting."""
+        return headline(self.budgets)

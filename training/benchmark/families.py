@@ -37,9 +37,14 @@ def family_of(selector: str) -> str:
     return _FAMILY_OF.get(selector, "others")
 
 
+def nearest(budgets: Sequence[float], wanted: float) -> float:
+    """The budget nearest to a wanted one, the smaller of two."""
+    return min(budgets, key=lambda budget: (abs(budget - wanted), budget))
+
+
 def headline(budgets: Sequence[float]) -> float:
-    """The budget that orders selectors: the one nearest .25, the smaller of two."""
-    return min(budgets, key=lambda budget: (abs(budget - HEADLINE_BUDGET), budget))
+    """The budget that orders selectors and that their cost is measured at: the one nearest .25."""
+    return nearest(budgets, HEADLINE_BUDGET)
 
 
 def by_recall(summary: Mapping[str, Any]) -> list[str]:

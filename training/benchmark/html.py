@@ -89,6 +89,7 @@ def render(summary: Summary, examples: Sequence[Example] = ()) -> str:
         positions=_positions(summary, ranked),
         strata=strata,
         costs=_costs(summary, ranked),
+        cost_budget=share_name(summary["cost_budget"]).removeprefix("0"),
         answers=_answers(summary, first),
         compared=COMPARED,
         names=[clipped(name, _NAME) for name in summary["selectors"]],

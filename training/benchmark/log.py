@@ -24,7 +24,7 @@ class Row:
         scores: By name.
         box_recall: (n_boxes, n_budgets) share of each gold box's area inside the grid that is kept; NaN for a box
             outside it.
-        seconds: By component: `choice`, or a signal.
+        seconds: Of selecting at the headline budget, by component: `choice`, or a signal.
         flops: The same.
         clipped: Share of the evidence outside the grids.
         device: Where it was measured.

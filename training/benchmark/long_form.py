@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pinpoint_data.errors import one_line
+from training.evaluation.question_scores import share_name
 
 COLUMNS = ("group", "stratum", "selector", "score", "budget", "mean", "low", "high", "n")
 
@@ -16,8 +17,8 @@ def benchmark_csv(summary: Mapping[str, Any]) -> str:
     """Every mean, lift, difference, stratum and cost, as CSV with a header.
 
     `group` is `all`; a dimension of strata; `lift`, with the control as `stratum`; `difference`, with the selector that
-    is subtracted as `stratum`; `seconds`, `seconds_median` or `flops`, with the component as `stratum`. `budget` is
-    empty where a score has none, `low` and `high` where there is no interval.
+    is subtracted as `stratum`; `seconds`, `seconds_median` or `flops`, with the component as `stratum` and the budget
+    that was selected at. `budget` is empty where a score has none, `low` and `high` where there is no interval.
     """
     written = io.StringIO()
     writer = csv.writer(written, lineterminator="\n")
@@ -39,12 +40,13 @@ def _figures(summary: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str, M
     for selector, others in summary["differences"].items():
         for other, found in others.items():
             yield from _scores("difference", other, {selector: found})
+    at = share_name(summary["cost_budget"])
     for selector, costs in summary["costs"].items():
         for component, found in costs["seconds"].items():
-            yield "seconds", component, selector, "seconds", found
-            yield "seconds_median", component, selector, "seconds", {**found, "mean": found["median"]}
+            yield "seconds", component, selector, f"seconds@{at}", found
+            yield "seconds_median", component, selector, f"seconds@{at}", {**found, "mean": found["median"]}
         for component, found in costs["flops"].items():
-            yield "flops", component, selector, "flops", found
+            yield "flops", component, selector, f"flops@{at}", found
 
 
 def _scores(

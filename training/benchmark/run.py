@@ -24,6 +24,7 @@ from training.benchmark.collect import collect
 from training.benchmark.curves import save_curves
 from training.benchmark.data import BenchmarkData
 from training.benchmark.examples import Example, choose_examples, make_example
+from training.benchmark.families import nearest
 from training.benchmark.html import write_html
 from training.benchmark.log import BenchmarkLog
 from training.benchmark.opening import ChosenSelectors, ModelOptions, choose_selectors, open_backbone, open_source
@@ -167,7 +168,8 @@ def run_benchmark(
             raise TrainingError(f"no question to score has gold boxes ({listed(data.left_out)})", file=dataset)
         correlation = _answers(data, views, source, chosen, identities, settings, out, device)
         picked = choose_examples(data.samples, settings.examples, settings.questions)
-        examples = [_example(sample, views, source, selectors, _nearest(settings)) for sample in picked]
+        drawn_at = nearest(settings.budgets, settings.example_budget)
+        examples = [_example(sample, views, source, selectors, drawn_at) for sample in picked]
     summary = summarise_benchmark(data, resamples=settings.resamples, seed=settings.seed)
     summary |= _facts(dataset, settings, backbone, opened, chosen, asked, views, data, unreadable)
     summary |= {"correlation": correlation, "examples": [example.question_id for example in examples]}
@@ -264,10 +266,6 @@ def _example(
     return make_example(view, measured_evidence(view), sample.answers, budget, kept)
 
 
-def _nearest(settings: BenchmarkSettings) -> float:
-    return min(settings.budgets, key=lambda budget: abs(budget - settings.example_budget))
-
-
 def _facts(
     dataset: Path,
     settings: BenchmarkSettings,
@@ -308,7 +306,7 @@ def _facts(
             "sources": list(settings.sources) if settings.sources else None,
             "options": {name: _jsonable(own) for name, own in chosen.options.items() if own},
             "answers": settings.answers,
-            "example_budget": _nearest(settings),
+            "example_budget": nearest(settings.budgets, settings.example_budget),
             "windows": asdict(views.spec),
         },
         "unavailable": dict(chosen.unavailable),

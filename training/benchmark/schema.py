@@ -101,7 +101,7 @@ class Strata(_Object):
 
 
 class Seconds(_Object):
-    """Time a question, over the questions that used the component."""
+    """Time to select at `cost_budget`, a question, over the questions that used the component."""
 
     mean: float
     median: float
@@ -109,14 +109,14 @@ class Seconds(_Object):
 
 
 class Flops(_Object):
-    """Floating-point operations a question, over the questions that used the component."""
+    """Floating-point operations to select at `cost_budget`, a question, over those that used the component."""
 
     mean: float
     n: Count
 
 
 class Costs(_Object):
-    """What a selection costs, by component: `choice` is the selector's own work, the others are signals it uses."""
+    """What selecting costs, by component: `choice` is the selector's own work, the others are signals it uses."""
 
     seconds: dict[str, Seconds]
     flops: dict[str, Flops]
@@ -213,6 +213,8 @@ class BenchmarkSummary(_Object):
     settings: Settings
     budgets: list[Share]
     """Shares of the tokens of all a question's pages that may be kept."""
+    cost_budget: Share
+    """The one of them that `costs` are those of selecting, alone: the nearest to .25."""
     questions: Questions
     rows: Rows
     clipping: Clipping

@@ -50,6 +50,7 @@ def summarise_benchmark(data: BenchmarkData, *, resamples: int = RESAMPLES, seed
         "schema": SCHEMA_NAME,
         "version": BENCHMARK_VERSION,
         "budgets": list(data.budgets),
+        "cost_budget": data.cost_budget,
         "questions": question_counts(data.samples, data.left_out, data.outcome),
         "rows": {"reused": data.reused, "devices": dict(sorted(data.devices.items()))},
         "clipping": clipping_facts(data.clipped),

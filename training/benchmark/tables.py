@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from training.benchmark.families import by_recall, headline, nearest
 from training.benchmark.long_form import benchmark_csv
 from training.evaluation.question_scores import share_name
 from training.evaluation.report import counts_lines, interval_lines, warning_lines
@@ -18,7 +19,6 @@ __all__ = ["benchmark_csv", "benchmark_markdown", "benchmark_terminal"]
 
 Summary = Mapping[str, Any]
 PLUMBING = "plumbing, not results"
-READ_AT = 0.25
 _SHORT_AT = 0.10
 _MOST_COLUMNS = 7
 
@@ -64,20 +64,8 @@ def benchmark_markdown(summary: Summary) -> str:
 
 def reference_of(summary: Summary) -> str | None:
     """Whose differences to all others are shown: `pinpoint`, or else the best selector that is no oracle."""
-    ranked = ranked_selectors(summary)
+    ranked = by_recall(summary)
     return next((name for name in ("pinpoint", *ranked) if name in ranked and "oracle" not in name), None)
-
-
-def ranked_selectors(summary: Summary) -> list[str]:
-    """By mean evidence recall at the budget nearest .25, the best first; in the given order where equal."""
-    name = f"evidence_recall@{share_name(nearest(summary['budgets'], READ_AT))}"
-    means = {selector: found[name]["mean"] for selector, found in summary["scores"].items() if name in found}
-    return sorted(summary["selectors"], key=lambda selector: -means.get(selector, -1.0))
-
-
-def nearest(budgets: Sequence[float], wanted: float) -> float:
-    """The budget nearest to a wanted one."""
-    return min(budgets, key=lambda budget: abs(budget - wanted))
 
 
 def _head(summary: Summary) -> list[str]:
@@ -105,8 +93,8 @@ def _titled(summary: Summary, tables: Iterator[ScoreTable]) -> Iterator[ScoreTab
 
 def _main_tables(summary: Summary) -> Iterator[ScoreTable]:
     """Curves without intervals but for one budget: eight intervals do not fit on a line."""
-    order, budgets = ranked_selectors(summary), _thinned(summary["budgets"])
-    at = share_name(nearest(summary["budgets"], READ_AT))
+    order, budgets = by_recall(summary), _thinned(summary["budgets"])
+    at = share_name(headline(summary["budgets"]))
     for family in ("evidence_recall", "all_hit"):
         rows = []
         for selector in order:
@@ -125,12 +113,12 @@ def _main_tables(summary: Summary) -> Iterator[ScoreTable]:
         layered = _mean(found.get(f"layer_budget@{at}"))
         rows.append((selector, *lifts, layered, _mean(found.get("full_coverage_budget")), *costs))
     titles = ("selector", *(f"over {c}" for c in controls), "layers", "full", "ms", "GFLOPs")
-    title = f"Lift and layer-averaged budget @{at}, full-coverage budget, cost a question"
+    title = f"Lift, layer-averaged budget and cost a question @{at}; full-coverage budget"
     yield ScoreTable(title, titles, tuple(rows))
 
 
 def _all_tables(summary: Summary) -> Iterator[ScoreTable]:
-    order, scores = ranked_selectors(summary), summary["scores"]
+    order, scores = by_recall(summary), summary["scores"]
     for family, title in _FAMILIES.items():
         yield from _by_budget(summary, title, scores, family, order)
     layered = [name for name in order if _drops_in_layers(scores[name])]
@@ -198,7 +186,7 @@ def _negated(score: Mapping[str, Any]) -> dict[str, Any]:
 
 def _strata(summary: Summary, order: Sequence[str]) -> Iterator[ScoreTable]:
     """At two budgets only; all others are in the CSV."""
-    shown = dict.fromkeys(nearest(summary["budgets"], wanted) for wanted in (_SHORT_AT, READ_AT))
+    shown = dict.fromkeys((nearest(summary["budgets"], _SHORT_AT), headline(summary["budgets"])))
     for dimension, strata in summary["strata"].items():
         for budget in shown if strata else ():
             name = f"evidence_recall@{share_name(budget)}"
@@ -213,10 +201,9 @@ def _strata(summary: Summary, order: Sequence[str]) -> Iterator[ScoreTable]:
 
 
 def _costs(summary: Summary, order: Sequence[str]) -> Iterator[ScoreTable]:
-    for kind, unit, title in (
-        ("seconds", 1e3, "Milliseconds a question: mean where used, and of all together over all questions"),
-        ("flops", 1e-9, "GFLOPs a question: mean where used, and of all together over all questions"),
-    ):
+    of = "mean where used, and of all together over all questions"
+    for kind, unit, named in (("seconds", 1e3, "Milliseconds"), ("flops", 1e-9, "GFLOPs")):
+        title = f"{named} a question, to select @{share_name(summary['cost_budget'])}: {of}"
         components = list(dict.fromkeys(name for selector in order for name in summary["costs"][selector][kind]))
         rows = []
         for selector in order:

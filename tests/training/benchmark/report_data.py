@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pinpoint_data.grids import TokenGrid, even_grid
 from training.benchmark.examples import Example, ExamplePage
-from training.benchmark.families import FAMILIES, family_of
+from training.benchmark.families import FAMILIES, family_of, headline
 from training.evaluation.question_scores import share_name
 
 BUDGETS = (0.05, 0.1, 0.2, 0.25, 0.33, 0.5, 0.6)
@@ -92,6 +92,7 @@ def summary(names: list[str] | None = None, budgets: tuple[float, ...] = BUDGETS
         "schema": "pinpoint-benchmark",
         "version": 1,
         "budgets": list(budgets),
+        "cost_budget": headline(budgets),
         "questions": {
             "scored": 480,
             "documents": 210,
