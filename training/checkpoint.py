@@ -251,6 +251,12 @@ def config_digest(folder: Path) -> str:
     return hashlib.sha256((folder / CONFIG_FILE).read_bytes()).hexdigest()
 
 
+def run_identity(run: Run) -> dict[str, Any]:
+    """What a run's selections depend on, JSON-ready: its settings, weights and backbone."""
+    weights = hashlib.sha256((run.path / ALIGNER_FILE).read_bytes()).hexdigest()
+    return {"config": config_digest(run.path), "aligner": weights, "backbone": run.backbone.spec()}
+
+
 def load_run(path: Path | str, options: Mapping[str, Any] | None = None) -> Run:
     """Load a trained run.
 

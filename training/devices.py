@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+
 import torch
 
 from pinpoint_data.errors import UsageError
@@ -32,3 +34,8 @@ def find_device(name: str, cuda: int = 0) -> torch.device:
     elif device.type != "cpu" and not (device.type == "mps" and torch.backends.mps.is_available()):
         raise UsageError(f"device {name!r} is not there, or none to compute on", remedy=remedy)
     return device
+
+
+def device_name(device: torch.device) -> str:
+    """A GPU's name, or the processor's kind: seconds are those of this."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} ({platform.machine()})"

@@ -21,12 +21,12 @@ from tests.training.forms import DOCUMENTS, fill_forms
 from tests.training.runs import tiny_run
 from tests.training.vlm.tiny import tiny_model_folder
 from training.answer_evaluation import AnswerLog, answer_key, answers_terminal
-from training.answer_evaluation.run import first_questions
 from training.answering import Answer
 from training.backbones import make_backbone
 from training.checkpoint import Run, make_aligner
 from training.commands.evaluate import evaluate
 from training.config import parse_config
+from training.evaluation.split import first_questions
 
 ALL = ("vanilla", "pinpoint@0.60", "pinpoint@0.25")
 

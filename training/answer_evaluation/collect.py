@@ -57,10 +57,11 @@ def collect_answers(
     *,
     device: str = "cpu",
     prepare: Callable[[], None] = lambda: None,
+    of_question: Callable[[str, Sample], Mapping[str, Any]] = lambda _name, _sample: {},
 ) -> AnswerEvaluation:
     """Ask every question of every answerer, or take the answer from the log.
 
-    Gold boxes play no part. A question without an accepted answer, or whose accepted answer annotators rejected, is
+    A question without an accepted answer, or whose accepted answer annotators rejected, is
     left out and counted. One that some answerer cannot answer (a page that cannot be read, memory that runs out) is
     refused for all, so that all are compared on the same questions; answers given before that stay in the log.
 
@@ -74,6 +75,8 @@ def collect_answers(
         device: Where new answers are given, for the record.
         prepare: Called before the first new answer, if there is one. What keeps every answer from being given, such as
             weights that are missing, should fail here: it then ends the evaluation instead of refusing each question.
+        of_question: JSON-ready, what the answer of an answerer (by name) to a question depends on beside the text of
+            the question and its pages; nothing by default: gold boxes, for one, play no part.
 
     Raises:
         UsageError: Two answerers have one name.
@@ -84,7 +87,11 @@ def collect_answers(
         raise UsageError(f"answerers must have different names, got {', '.join(names)}")
     evaluation = AnswerEvaluation(names, answers={name: [] for name in names})
     asked = [sample for sample in samples if not _left_out(sample, evaluation)]
-    planned = _planned(asked, store, names, identities, evaluation)
+
+    def identity_of(name: str, sample: Sample) -> dict[str, Any]:
+        return {"answerer": name, **identities[name], **of_question(name, sample)}
+
+    planned = _planned(asked, store, names, identity_of, evaluation)
     if any(log.get(key) is None for _, keys in planned for key in keys.values()):
         prepare()
     for sample, keys in track(planned, "answer"):
@@ -128,7 +135,7 @@ def _planned(
     samples: Sequence[Sample],
     store: PageStore,
     names: Sequence[str],
-    identities: Mapping[str, Mapping[str, Any]],
+    identity_of: Callable[[str, Sample], Mapping[str, Any]],
     evaluation: AnswerEvaluation,
 ) -> list[tuple[Sample, Keys]]:
     """The questions with what their answers depend on; a question whose pages have no hash is refused."""
@@ -138,7 +145,7 @@ def _planned(
         keys: Keys = {}
         try:
             for name in names:
-                identity = {"answerer": name, **identities[name]}
+                identity = identity_of(name, sample)
                 words = bool(identity.get("reads_words"))
                 keys[name] = answer_key(
                     identity, sample.question, [hashed(page.page_id, words) for page in sample.pages]

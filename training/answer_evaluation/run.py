@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from loaders.samples import Sample, load_samples
+from loaders.samples import load_samples
 from pinpoint_data import __version__
 from pinpoint_data.atomic import write_json, write_text
 from pinpoint_data.errors import TrainingError, UsageError
@@ -23,11 +19,12 @@ from training.answer_evaluation.report import answers_markdown
 from training.answer_evaluation.summary import REFERENCE, summarise_answers
 from training.answering import make_answerers
 from training.answering.stages import enough_memory
-from training.checkpoint import ALIGNER_FILE, Run, config_digest
+from training.checkpoint import Run, run_identity
+from training.devices import device_name
 from training.evaluation.intervals import RESAMPLES
 from training.evaluation.pages import check_pages
 from training.evaluation.run import check_shares
-from training.evaluation.split import choose_questions, listed
+from training.evaluation.split import choose_questions, first_questions, listed
 from training.pages.store import PageStore
 from training.refinement import Refinement
 from training.vlm import VisionLanguageModel
@@ -103,7 +100,7 @@ def evaluate_answers(
     store = PageStore(Workspace.open(workspace))
     check_pages(store, asked)
     with AnswerLog(out / ANSWERS_FILE) as log:
-        load, device = partial(_load_weights, model), device_name(model.device)
+        load, device = partial(load_weights, model), device_name(model.device)
         found = collect_answers(asked, store, answerers, identities, log, device=device, prepare=load)
         unreadable = log.unreadable
     found.left_out += chosen.left_out
@@ -124,24 +121,6 @@ def evaluate_answers(
     return found, summary
 
 
-def first_questions(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
-    """At most `limit` questions in their order, drawn by a hash of their ids: a smaller limit gives some of a larger's.
-
-    The first rows of a dataset would be those of its first source.
-    """
-    if limit is None or limit >= len(samples):
-        return list(samples)
-    drawn = sorted(samples, key=lambda sample: hashlib.sha256(_bytes(sample.question_id)).digest())[:limit]
-    wanted = {sample.question_id for sample in drawn}
-    return [sample for sample in samples if sample.question_id in wanted]
-
-
-def run_identity(run: Run) -> dict[str, Any]:
-    """What a run's selections depend on, JSON-ready: its settings, weights and backbone."""
-    weights = hashlib.sha256((run.path / ALIGNER_FILE).read_bytes()).hexdigest()
-    return {"config": config_digest(run.path), "aligner": weights, "backbone": run.backbone.spec()}
-
-
 def model_identity(model: VisionLanguageModel) -> dict[str, Any]:
     """What a model's answers depend on, JSON-ready: weights, precision and processor; not where its folder is."""
     return {
@@ -152,12 +131,12 @@ def model_identity(model: VisionLanguageModel) -> dict[str, Any]:
     }
 
 
-def device_name(device: torch.device) -> str:
-    """A GPU's name, or the processor's kind."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} ({platform.machine()})"
+def load_weights(model: VisionLanguageModel) -> None:
+    """Load what answers need before the first question is asked.
 
-
-def _load_weights(model: VisionLanguageModel) -> None:
+    Raises:
+        TrainingError: The weights are not there, or the GPU's memory does not hold them.
+    """
     with enough_memory(""):
         _ = model.weights
 
@@ -176,6 +155,12 @@ def _warnings(found: AnswerEvaluation, model: VisionLanguageModel, chosen: str |
     if len(found.devices) > 1:
         devices = ", ".join(f"{name} ({number:,})" for name, number in sorted(found.devices.items()))
         warnings.append(f"seconds do not compare: answers were given on {devices}")
+    return warnings + reading_warnings(found, model, unreadable)
+
+
+def reading_warnings(found: AnswerEvaluation, model: VisionLanguageModel, unreadable: int) -> list[str]:
+    """What a reader must know of the answers themselves: prompts beyond the model's length, lines that were lost."""
+    warnings = []
     most = getattr(model.config.text_config, "max_position_embeddings", None)
     for name, answers in found.answers.items():
         beyond = sum(most is not None and answer.visual_tokens > most for answer in answers)
@@ -184,7 +169,3 @@ def _warnings(found: AnswerEvaluation, model: VisionLanguageModel, chosen: str |
     if unreadable:
         warnings.append(f"{unreadable:,} lines of {ANSWERS_FILE} cannot be read and were passed over")
     return warnings
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")

@@ -31,6 +31,9 @@ _REMEDIES: dict[Need, str] = {
     "run": "name a trained RUN",
     "evidence": "",
 }
+_LEAVE_OUT = "leave out --cache"
+_UNCACHED: frozenset[Need] = frozenset({"vision", "clip", "decoder"})
+"""What a feature cache, which holds visual tokens alone, cannot give of the model they came from."""
 
 
 @dataclass
@@ -54,8 +57,12 @@ class ChosenSelectors:
         """What all of them need together."""
         return frozenset().union(*(selector.needs for selector in self.made.values()))
 
-    def keep_offered(self, offers: Collection[Need]) -> None:
+    def keep_offered(self, offers: Collection[Need], *, cached: bool = False) -> None:
         """Leave out those whose needs are not met.
+
+        Args:
+            offers: What is to be had.
+            cached: Whether the tokens of a model come from a feature cache.
 
         Raises:
             UsageError: One of them was asked for by name, or none is left.
@@ -64,7 +71,8 @@ class ChosenSelectors:
             lacking = [need for need in sorted(selector.needs) if need not in offers]
             if not lacking:
                 continue
-            remedy = "; ".join(_REMEDIES[need] for need in lacking if _REMEDIES[need])
+            remedies = (_LEAVE_OUT if cached and need in _UNCACHED else _REMEDIES[need] for need in lacking)
+            remedy = "; ".join(dict.fromkeys(filter(None, remedies)))
             if self.named:
                 raise UsageError(f"selector {name!r} needs {', '.join(lacking)}", remedy=remedy)
             self.unavailable[name] = f"needs {', '.join(lacking)}: {remedy}"
@@ -193,33 +201,37 @@ def open_source(
         needs: What the selectors need.
 
     Raises:
-        UsageError: A CLIP model beside another tower than LLaVA-NeXT's, or a cache beside signals it does not hold.
+        UsageError: A CLIP model beside another tower than LLaVA-NeXT's, or beside a cache.
     """
     tokens = None if cache is None else stack.enter_context(open_features(cache, backbone, store))
-    if backbone.reads_words:
-        return SignalSource(backbone, cache=tokens, run=run, seed=seed)
-    from training.backbones.vlm import VlmBackbone
-
-    if not isinstance(backbone, VlmBackbone):
+    clip = _clip(options.clip, backbone, cached=cache is not None)
+    model = _model_of(backbone)
+    if model is None:
         return SignalSource(backbone, cache=tokens, run=run, seed=seed)
     if tokens is None:
-        return ModelSource(backbone, run=run, clip=_clip(options, backbone), seed=seed, needs=needs)
-    if signals := {"vision", "clip", "decoder"} & set(needs):
-        raise UsageError(
-            f"a feature cache holds visual tokens alone, and the selectors need {', '.join(sorted(signals))}",
-            file=cache,
-            remedy="leave out --cache, or name selectors that need tokens only",
-        )
+        return ModelSource(model, run=run, clip=clip, seed=seed, needs=needs)
     source = SignalSource(backbone, cache=tokens, run=run, seed=seed)
     source.shared_dim = backbone.token_dim  # both are what the language model reads
     return source
 
 
-def _clip(options: ModelOptions, backbone: VlmBackbone) -> ClipSpace | None:
-    if options.clip is None:
+def _model_of(backbone: Backbone) -> VlmBackbone | None:
+    """The backbone, if it is one on a vision-language model."""
+    if backbone.reads_words:
+        return None  # transformers, which takes seconds to import, is not needed to know that
+    from training.backbones.vlm import VlmBackbone
+
+    return backbone if isinstance(backbone, VlmBackbone) else None
+
+
+def _clip(folder: Path | None, backbone: Backbone, *, cached: bool) -> ClipSpace | None:
+    if folder is None:
         return None
-    if backbone.name != "llava-next":
-        raise UsageError("a CLIP model belongs to LLaVA-NeXT, whose vision tower it is", file=options.clip)
+    model = _model_of(backbone)
+    if model is None or model.name != "llava-next":
+        raise UsageError("a CLIP model belongs to LLaVA-NeXT, whose vision tower it is", file=folder)
+    if cached:
+        raise UsageError("--clip reads the vision tower's patches, which a feature cache has not got", file=folder)
     from training.vlm.clip_space import ClipSpace
 
-    return ClipSpace(options.clip, device=backbone.model.device)
+    return ClipSpace(folder, device=model.model.device)

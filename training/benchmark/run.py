@@ -16,10 +16,7 @@ from pinpoint_data.errors import TrainingError, UsageError
 from pinpoint_data.ranking import token_budget
 from pinpoint_data.windows import WindowSpec
 from pinpoint_data.workspace import Workspace
-from training.answer_evaluation.log import AnswerLog
-from training.answer_evaluation.run import device_name, first_questions, run_identity
 from training.backbones.base import Backbone
-from training.benchmark.answers import ANSWERS_FILE, MAX_NEW_TOKENS, answer_correlation, benchmark_answers
 from training.benchmark.collect import collect
 from training.benchmark.curves import save_curves
 from training.benchmark.data import BenchmarkData
@@ -31,17 +28,19 @@ from training.benchmark.opening import ChosenSelectors, ModelOptions, choose_sel
 from training.benchmark.pictures import save_figure
 from training.benchmark.summary import summarise_benchmark
 from training.benchmark.tables import benchmark_csv, benchmark_markdown
-from training.checkpoint import Run
+from training.checkpoint import Run, run_identity
+from training.devices import device_name
 from training.evaluation.intervals import RESAMPLES
 from training.evaluation.pages import PageViews, check_pages
 from training.evaluation.question_scores import measured_evidence
 from training.evaluation.run import check_shares
-from training.evaluation.split import ChosenQuestions, choose_questions, listed
+from training.evaluation.split import ChosenQuestions, choose_questions, first_questions, listed, with_gold
 from training.pages.store import PageStore
 from training.selectors import ModelSource, Need, Selector, SignalSource, checked_select
 
 BUDGETS = (0.05, 0.10, 0.20, 0.25, 0.33, 0.50, 0.60)
 ANSWER_BUDGETS = (0.10, 0.25, 0.60)
+MAX_NEW_TOKENS = 32
 EXAMPLES = 4
 EXAMPLE_BUDGET = 0.25
 SAMPLES_FILE = "samples.jsonl"
@@ -142,10 +141,11 @@ def run_benchmark(
             stack, backbone, store, run=opened, options=options, cache=cache, seed=settings.seed, needs=chosen.needs
         )
         words: frozenset[Need] = frozenset({"words"}) if store.has_words else frozenset()
-        chosen.keep_offered(source.offers | words)
+        chosen.keep_offered(source.offers | words, cached=cache is not None and not backbone.reads_words)
         if settings.answers and not isinstance(source, ModelSource):
             raise UsageError("answers need a vision-language model", remedy="name it with --model, without --cache")
         asked = _questions(dataset, settings, opened)
+        choose_examples(asked.samples, 0, settings.questions)  # refuses unknown ones before hours of work
         check_pages(store, asked.samples)
         views = PageViews(store, backbone.grid, opened.window_spec if opened is not None else WindowSpec())
         identities = _identities(chosen, source)
@@ -157,7 +157,7 @@ def run_benchmark(
                 views,
                 source,
                 selectors,
-                {s.name: identities[name] for name, s in chosen.made.items()},
+                identities,
                 settings.budgets,
                 log,
                 device=device,
@@ -166,12 +166,13 @@ def run_benchmark(
         data.left_out += asked.left_out
         if not data.samples and not data.outcome.refused:
             raise TrainingError(f"no question to score has gold boxes ({listed(data.left_out)})", file=dataset)
-        correlation = _answers(data, views, source, chosen, identities, settings, out, device)
+        correlation, notes = _answers(data, views, source, selectors, identities, settings, out)
         picked = choose_examples(data.samples, settings.examples, settings.questions)
         drawn_at = nearest(settings.budgets, settings.example_budget)
         examples = [_example(sample, views, source, selectors, drawn_at) for sample in picked]
     summary = summarise_benchmark(data, resamples=settings.resamples, seed=settings.seed)
     summary |= _facts(dataset, settings, backbone, opened, chosen, asked, views, data, unreadable)
+    summary["warnings"] += notes
     summary |= {"correlation": correlation, "examples": [example.question_id for example in examples]}
     write_benchmark(out, summary, examples)
     return data, summary
@@ -195,16 +196,15 @@ def _questions(dataset: Path, settings: BenchmarkSettings, run: Run | None) -> C
     chosen = choose_questions(
         load_samples(dataset, settings.sources), settings.split, run.documents if run is not None else None
     )
-    if settings.limit is not None:
-        with_gold = [sample for sample in chosen.samples if sample.evidence]
-        kept = {sample.question_id for sample in first_questions(with_gold, settings.limit)}
-        chosen.left_out["beyond --limit"] += len(with_gold) - len(kept)
-        chosen.samples = [s for s in chosen.samples if s.question_id in kept or not s.evidence]
+    asked = with_gold(chosen.samples, chosen.left_out)
+    chosen.samples = first_questions(asked, settings.limit)
+    if beyond := len(asked) - len(chosen.samples):
+        chosen.left_out["beyond --limit"] = beyond
     return chosen
 
 
 def _identities(chosen: ChosenSelectors, source: SignalSource) -> dict[str, dict[str, Any]]:
-    """What the selections of each selector depend on beside question and pages, JSON-ready."""
+    """What the choices of each selector, by its own name, depend on beside question and pages, JSON-ready."""
     common: dict[str, Any] = {"backbone": source.backbone.spec(), "seed": source.seed}
     found: dict[str, dict[str, Any]] = {}
     for name, selector in chosen.made.items():
@@ -214,7 +214,7 @@ def _identities(chosen: ChosenSelectors, source: SignalSource) -> dict[str, dict
             own |= {"run": run_identity(source.run)}
         if "clip" in selector.needs and isinstance(source, ModelSource) and source.clip is not None:
             own |= {"clip": source.clip.fingerprint}
-        found[name] = own
+        found[selector.name] = own
     return found
 
 
@@ -227,31 +227,30 @@ def _answers(
     data: BenchmarkData,
     views: PageViews,
     source: SignalSource,
-    chosen: ChosenSelectors,
+    selectors: Sequence[Selector],
     identities: Mapping[str, Mapping[str, Any]],
     settings: BenchmarkSettings,
     out: Path,
-    device: str,
-) -> dict[str, Any] | None:
-    if not settings.answers:
-        return None
+) -> tuple[dict[str, Any] | None, list[str]]:
+    """The correlation, where answers were asked for, and what a reader must know of them."""
+    if not (settings.answers and data.samples):
+        return None, []
+    # Transformers takes seconds to import, which a benchmark on the embedded backbone need not wait for.
+    from training.benchmark.answers import answer_and_correlate
+
     assert isinstance(source, ModelSource)
-    with AnswerLog(out / ANSWERS_FILE) as log:
-        found = benchmark_answers(
-            data.samples,
-            views,
-            source,
-            chosen.made,
-            identities,
-            settings.answer_budgets,
-            log,
-            device=device,
-            max_new_tokens=settings.max_new_tokens,
-        )
-    data.outcome.merge(found.outcome.to_json())
-    names = [selector.name for selector in chosen.made.values() if selector.keeps_tokens]
-    return answer_correlation(
-        data, found, names, settings.answer_budgets, resamples=settings.resamples, seed=settings.seed
+    return answer_and_correlate(
+        data,
+        views,
+        source,
+        selectors,
+        identities,
+        settings.answer_budgets,
+        out,
+        device=device_name(source.device),
+        max_new_tokens=settings.max_new_tokens,
+        resamples=settings.resamples,
+        seed=settings.seed,
     )
 
 
@@ -306,6 +305,8 @@ def _facts(
             "sources": list(settings.sources) if settings.sources else None,
             "options": {name: _jsonable(own) for name, own in chosen.options.items() if own},
             "answers": settings.answers,
+            "answer_budgets": list(settings.answer_budgets) if settings.answers else None,
+            "max_new_tokens": settings.max_new_tokens if settings.answers else None,
             "example_budget": nearest(settings.budgets, settings.example_budget),
             "windows": asdict(views.spec),
         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -68,6 +69,18 @@ def with_gold(samples: Iterable[Sample], left_out: Counter[str]) -> list[Sample]
     return asked
 
 
+def first_questions(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
+    """At most `limit` questions in their order, drawn by a hash of their ids: a smaller limit gives some of a larger's.
+
+    The first rows of a dataset would be those of its first source.
+    """
+    if limit is None or limit >= len(samples):
+        return list(samples)
+    drawn = sorted(samples, key=lambda sample: hashlib.sha256(_bytes(sample.question_id)).digest())[:limit]
+    wanted = {sample.question_id for sample in drawn}
+    return [sample for sample in samples if sample.question_id in wanted]
+
+
 def listed(left_out: Counter[str]) -> str:
     """How many questions were left out for what reason, for a message."""
     return ", ".join(f"{number:,} {reason}" for reason, number in sorted(left_out.items()))
@@ -102,3 +115,7 @@ def _by_documents(
         chosen.warning = (
             "the run has learnt from these documents: the scores measure its memory and must not be reported as results"
         )
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

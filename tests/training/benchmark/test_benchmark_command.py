@@ -8,7 +8,9 @@ import json
 import re
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from pinpoint_data.errors import UsageError
 from tests.conftest import REPO
 from tests.training.runs import tiny_run
 from training.commands.benchmark import selector_options
+from training.selectors import base
 
 QUICK = ("--resamples", 20, "--budgets", "0.05,0.25,0.60", "--examples", 1)
 PLAIN = ("random", "uniform", "bm25", "oracle-token")
@@ -140,15 +143,33 @@ def test_a_trained_run_brings_its_grid_and_its_held_out_documents(data, document
     assert summary["scores"]["pinpoint"]["evidence_recall@0.25"] == pytest.approx(expected)
 
 
-def test_the_documented_selector_of_ones_own_works(data, tmp_path, monkeypatch) -> None:
+@pytest.fixture
+def documented(tmp_path, monkeypatch) -> Iterator[tuple[str, str]]:
+    """The Python of docs/selectors.md: a selector, as the module `ideas`, and who calls it."""
     document = (REPO / "docs" / "selectors.md").read_text(encoding="utf-8")
-    code = next(
-        block for block in re.findall(r"```python\n(.*?)```", document, re.DOTALL) if "class TopOfPage" in block
-    )
-    (tmp_path / "ideas.py").write_text(code, encoding="utf-8")
+    selector, caller = re.findall(r"```python\n(.*?)```", document, re.DOTALL)
+    (tmp_path / "ideas.py").write_text(selector, encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
-    done = invoke("benchmark", *data, "--out", tmp_path / "b", *selected("ideas:TopOfPage", "random"), *QUICK)
+    yield selector, caller
     sys.modules.pop("ideas", None)
+
+
+def test_the_documented_call_from_python_works(documents, documented, tmp_path, monkeypatch) -> None:
+    (tmp_path / "my-dataset").symlink_to(documents / "dataset")
+    (tmp_path / "ws").symlink_to(documents / "ws")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("training.selectors.base._FACTORIES", dict(base._FACTORIES))
+    found: dict[str, Any] = {}
+    exec(documented[1], found)
+    assert list(found["summary"]["scores"]) == found["data"].selectors == ["random", "top-of-page"]
+    *_, last = documented[1].strip().splitlines()
+    assert 0 <= eval(last, found) <= 1
+    assert (tmp_path / "bench" / "benchmark.html").is_file()
+
+
+def test_the_documented_selector_of_ones_own_works(data, documented, tmp_path) -> None:
+    code, _ = documented
+    done = invoke("benchmark", *data, "--out", tmp_path / "b", *selected("ideas:TopOfPage", "random"), *QUICK)
     assert done.exit_code == 0, done.output
     summary = summary_of(tmp_path / "b")
     assert summary["selectors"] == ["top-of-page", "random"]
