@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -63,9 +63,18 @@ class Ledger:
         if name not in self._made:
             made, own = self._timed(make)
             self._made[name] = made
-            self.costs[name] = Cost(own, flops(made) if callable(flops) else flops) if cost is None else cost()
+            if name not in self.costs:
+                self.costs[name] = Cost(own, flops(made) if callable(flops) else flops) if cost is None else cost()
         found: Signal = self._made[name]
         return found
+
+    def forget(self, name: str) -> None:
+        """Let go of a signal. It is made again when it is asked for again, at what it cost the first time."""
+        self._made.pop(name, None)
+
+    def charge(self, names: Iterable[str]) -> None:
+        """Count signals as used that were made before, without asking for them."""
+        self._used.update(names)
 
     def charged(self, work: Callable[[], Signal]) -> tuple[Signal, float, dict[str, Cost]]:
         """Do some work, and say what it took.

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from transformers.masking_utils import create_causal_mask, create_sliding_window_causal_mask
 
-from pinpoint_data.errors import UsageError
+from pinpoint_data.errors import TrainingError, UsageError
 from training.aligner.chunking import chunk_length
 from training.flops import ModelShape, prefill_flops
 from training.vlm.attention import float_heads
@@ -34,11 +34,23 @@ class LanguageLayers:
 
     Attributes:
         shape: Its sizes, for counting operations.
+
+    Raises:
+        TrainingError: A device map offloads some of the layers: their weights are not there to compute rows with.
     """
 
     def __init__(self, model: VisionLanguageModel) -> None:
         self._language: Any = model.inner.language_model
         self.shape = ModelShape.of(model.config)
+        away = [
+            number for number, layer in enumerate(self._language.layers) if any(w.is_meta for w in layer.parameters())
+        ]
+        if away:
+            raise TrainingError(
+                f"has {len(away)} decoder layers that the device map offloads, layer {away[0]} first",
+                file=model.source.path,
+                remedy="selectors in the decoder need all of them on devices: take a smaller model or 16 bits",
+            )
 
     def __len__(self) -> int:
         return len(self._language.layers)
@@ -137,13 +149,14 @@ class LanguageLayers:
         cos, sin = _per_head(angles, device)
         key = _keys(attention, normed, angles)
         places = torch.arange(length, device=device)
-        logit_bytes = 3 * 4 * self.shape.decoder.query_width // attention.head_dim * length
-        for some in torch.split(queries, chunk_length(logit_bytes, device)):
-            query = float_heads(attention.q_proj, normed[some], attention.head_dim)
-            query = _rotated(attention.q_norm(query) if hasattr(attention, "q_norm") else query, cos[some], sin[some])
-            # Queries of one group share a key head.
-            grouped = torch.unflatten(query, 1, (key.shape[1], -1))
-            logits = torch.einsum("rgqd,sgd->gqrs", grouped, key).flatten(0, 1) * attention.scaling
+        # All at once: projecting a few queries at a time would turn the whole weight into float32 each time.
+        query = float_heads(attention.q_proj, normed[queries], attention.head_dim)
+        query = attention.q_norm(query) if hasattr(attention, "q_norm") else query
+        # Queries of one group share a key head.
+        grouped = torch.unflatten(_rotated(query, cos[queries], sin[queries]), 1, (key.shape[1], -1))
+        size = chunk_length(3 * 4 * grouped.shape[1] * grouped.shape[2] * length, device)
+        for some, part in zip(torch.split(queries, size), torch.split(grouped, size), strict=True):
+            logits = torch.einsum("rgqd,sgd->gqrs", part, key).flatten(0, 1) * attention.scaling
             hides = places > some[:, None]
             if window is not None:
                 hides |= places <= some[:, None] - window
