@@ -46,7 +46,10 @@ class FastVSelector(Selector):
         """
         decoder = sample.decoder()
         if self.layer > decoder.n_layers:
-            raise UsageError(f"layer must be at most {decoder.n_layers}, the layers of this decoder, got {self.layer}")
+            raise UsageError(
+                f"layer must be at most {decoder.n_layers}, the layers of this decoder, got {self.layer}",
+                remedy=f"--set {self.name}.layer=LAYER names another",
+            )
         row = decoder.received(self.layer - 1, [decoder.last])
         kept = sample.keep_top(row[decoder.visual_places.to(row.device)], budgets, flops=decoder.row_flops(1))
         return [

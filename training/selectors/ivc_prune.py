@@ -85,7 +85,10 @@ class IvcPruneSelector(Selector):
         decoder = sample.decoder()
         layer = max(0, decoder.n_layers // 2 - 1) if self.layer is None else self.layer
         if layer >= decoder.n_layers:
-            raise UsageError(f"layer must be below {decoder.n_layers}, the layers of this decoder, got {layer}")
+            raise UsageError(
+                f"layer must be below {decoder.n_layers}, the layers of this decoder, got {layer}",
+                remedy=f"--set {self.name}.layer=LAYER names another",
+            )
         values = decoder.values(layer).float()
         image = values[:, decoder.visual_places.to(values.device)]
         by_text = value_similarity(values[:, decoder.text_places.to(values.device)], image)

@@ -68,7 +68,10 @@ class ViCropSelector(Selector):
         asked, general = self._asked(sample), sample.decoder(GENERAL + self.suffix)
         layer = round(14 / 32 * asked.n_layers) if self.layer is None else self.layer
         if layer >= asked.n_layers:
-            raise UsageError(f"layer must be below {asked.n_layers}, the layers of this decoder, got {layer}")
+            raise UsageError(
+                f"layer must be below {asked.n_layers}, the layers of this decoder, got {layer}",
+                remedy=f"--set {self.name}.layer=LAYER names another",
+            )
         question, description = last_row(asked, layer), last_row(general, layer)
         flops = asked.row_flops(1) + general.row_flops(1)
         return np.maximum(question, _LEAST) / np.maximum(description, _LEAST), flops

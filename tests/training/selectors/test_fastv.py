@@ -81,5 +81,5 @@ def test_same_every_time(tiny_model: Open) -> None:
 def test_layers_that_there_are_not(tiny_model: Open) -> None:
     with pytest.raises(UsageError, match="layer must be at least 1, got 0"):
         make_selector("fastv", {"layer": 0})
-    with pytest.raises(UsageError, match="layer must be at most 2, the layers of this decoder, got 3"):
+    with pytest.raises(UsageError, match=r"at most 2, the layers of this decoder, got 3 \(--set fastv\.layer=LAYER"):
         FastVSelector(3).select(model_sample(tiny_model("qwen2-vl"), [noise(60, 60)]), [1])

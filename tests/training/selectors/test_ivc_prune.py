@@ -158,5 +158,5 @@ def test_impossible_options(options: dict[str, Any]) -> None:
 
 
 def test_no_such_layer(tiny_model: Callable[..., Any], pages: list[Image.Image]) -> None:
-    with pytest.raises(UsageError, match="below 2"):
+    with pytest.raises(UsageError, match=r"below 2, .* \(--set ivc-prune\.layer=LAYER"):
         make_selector("ivc-prune", {"layer": 2}).select(model_sample(tiny_model("qwen2-vl"), pages[:1]), [1])

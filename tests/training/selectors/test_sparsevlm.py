@@ -219,8 +219,12 @@ def test_all_rate_where_none_stands_out(deep: dict[str, Path]) -> None:
 
 
 @pytest.mark.parametrize(("m", "count"), [(1, 1), (2, 1), (12, 2), (40, 5)])
-def test_clusters_by_hand(m: int, count: int) -> None:
+@pytest.mark.parametrize("rows", [3, 100])
+def test_clusters_by_hand(m: int, count: int, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.selectors.recycling.chunk_length", lambda *_: rows)
     states = torch.randn(m, 6, generator=torch.Generator().manual_seed(m))
+    # What all have in common is large, as in the hidden states of language models, and tells no two apart.
+    states[:, 2] += 1000
     centres, belongs = clusters_by_hand(states, count)
     means, at, cluster = cluster_means(states, count)
     assert at.tolist() == centres and cluster.tolist() == belongs
