@@ -104,7 +104,7 @@ def choose_selectors(names: Sequence[str], options: Mapping[str, Mapping[str, An
         except UsageError as error:
             if chosen.named or own:
                 raise
-            chosen.unavailable[name] = error.message
+            chosen.unavailable[name] = f"{error.message}: {error.remedy}" if error.remedy else error.message
         else:
             chosen.options[name] = own
     shown = [selector.name for selector in chosen.made.values()]
