@@ -68,6 +68,10 @@ class Ledger:
         found: Signal = self._made[name]
         return found
 
+    def holds(self, name: str) -> bool:
+        """Whether a signal is there, neither missing nor let go of."""
+        return name in self._made
+
     def forget(self, name: str) -> None:
         """Let go of a signal. It is made again when it is asked for again, at what it cost the first time."""
         self._made.pop(name, None)

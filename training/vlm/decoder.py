@@ -66,7 +66,6 @@ class Decoder:
         self.layers = LanguageLayers(model)
         self._roles = np.concatenate([layout.role for layout in layouts])
         self._walks = 0
-        self._kept = {0}
 
     @property
     def n_layers(self) -> int:
@@ -122,7 +121,7 @@ class Decoder:
         if not 0 <= layer <= self.n_layers:
             raise UsageError(f"there is no decoder layer {layer}; there are {self.n_layers}")
         names = [f"decoder.{number}.{self.question}" for number in range(layer + 1)]
-        start = max(number for number in self._kept if number <= layer)
+        start = max((number for number in range(layer + 1) if self.ledger.holds(names[number])), default=0)
         self.ledger.charge(names[:start])
         found = self.ledger.once(names[start], self._embedded)
         flops = self.layers.flops(len(self.sequence))
@@ -131,7 +130,6 @@ class Decoder:
             found = self.ledger.once(names[number + 1], make, flops=flops)
             if number > start:
                 self.ledger.forget(names[number])
-        self._kept.add(layer)
         return found
 
     def rows(self, layer: int, queries: Sequence[int] | Tensor) -> Tensor:
