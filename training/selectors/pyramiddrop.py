@@ -121,8 +121,9 @@ class PyramidDropUnprunedSelector(_Pyramid):
     """PyramidDrop (CVPR 2025, arXiv 2410.17247) from one pass over all tokens: an approximation of `pyramiddrop`.
 
     Stages, counts and layers are the same; every stage reads the attention of a decoder in which nothing was dropped.
-    How far the masks agree is what the two are compared for. Family: several decoder layers, unpruned. It reads the
-    question. That it exists is ours.
+    How far the masks agree is what the two are compared for: on random weights little where the exact one counts
+    positions anew, and well where it keeps them (docs/selectors.md). Family: several decoder layers, unpruned. It reads
+    the question. That it exists is ours.
 
     Args:
         stages: S, with the first, in which nothing is dropped.

@@ -176,8 +176,9 @@ class SparseVlmUnprunedSelector(_Sparse):
     """SparseVLM (ICML 2025, arXiv 2410.04417) from one pass over all tokens: an approximation of `sparsevlm`.
 
     Raters, stages, counts and layers are the same; every stage reads the attention of a decoder in which nothing was
-    dropped, and nothing is recycled. How far the masks agree is what the two are compared for. Family: several decoder
-    layers, unpruned. It reads the question. That it exists is ours.
+    dropped, and nothing is recycled. How far the masks agree is what the two are compared for: as for PyramidDrop, that
+    is a matter of positions (docs/selectors.md). Family: several decoder layers, unpruned. It reads the question. That
+    it exists is ours.
 
     Args:
         schedule: `192`, `128`, `96` or `64`, a published list by its average number of tokens; or `nearest`.
