@@ -25,17 +25,18 @@ class HoloVSelector(Selector):
     """HoloV (NeurIPS 2025, arXiv 2510.02912), by its released code.
 
     The raster sequence of a page's tokens is cut into 16 stretches of equal length (bands of the page, no blocks). A
-    stretch gets tokens in proportion to its mean token score, and gives those with most attention of the class token
-    (the block that the projector reads, mean over heads). Family: the vision tower alone. It never reads the question,
-    uses the budget up, and does not nest.
+    stretch gets tokens in proportion to the sum of its token scores (of stretches of equal length, to their mean as in
+    the code), and gives those with most attention of the class token (the block that the projector reads, mean over
+    heads). Family: the vision tower alone. It never reads the question, uses the budget up, and does not nest.
 
     A token's score is 1000 a + 0.09 v, where a is that attention and v the variance of its cosines with the other
-    tokens of its stretch, multiplied by what makes their mean that of 1000 a in the stretch. So every stretch's mean
-    score is 1.09 times its mean of 1000 a: the variance moves no quota, and tokens are chosen by attention. Nothing
+    tokens of its stretch, multiplied by what makes their mean that of 1000 a in the stretch. So every stretch's sum of
+    scores is 1.09 times its sum of 1000 a: the variance moves no quota, and tokens are chosen by attention. Nothing
     depends on the tokens' values, and none of it is computed. `within="score"` chooses inside a stretch by the score
     instead, which is our reading of what the paper means it for.
 
-    Ours: the stretches of all pages share one budget, and tokens that a stretch has not got go to the others in the
+    Ours: quotas are rounded by largest remainder. The stretches of all pages share one budget, and attention is in even
+    shares, so that a page has a right to tokens for its size; tokens that a stretch has not got go to the others in the
     same proportions, where the code pads with zeros. LLaVA-NeXT: stretches of the mosaic, without the view of the whole
     page, which the code puts in front. Qwen-VL has no class token: mean over all queries of the last block.
 
@@ -66,7 +67,7 @@ class HoloVSelector(Selector):
         ]
         sizes = np.array([len(piece) for piece in pieces], dtype=np.int64)
         group = np.repeat(np.arange(len(pieces)), sizes)
-        weights = np.bincount(group, saliency.double().cpu().numpy()) / sizes
+        weights = np.bincount(group, saliency.double().cpu().numpy()).astype(np.float64)
         scores, flops = saliency, 0.0
         if self.within == "score":
             parts = zip(torch.split(sample.tokens, sizes.tolist()), torch.split(saliency, sizes.tolist()), strict=True)

@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from training.selectors.sample import EncodedSample
 
 
-def quotas(sample: EncodedSample, weights: FloatArray, sizes: IntArray, budget: int) -> IntArray:
-    """Tokens of each group, in proportion to its weight, rounded down; what is left goes one by one to the heaviest.
+def quotas(sample: EncodedSample, weights: FloatArray | IntArray, sizes: IntArray, budget: int) -> IntArray:
+    """Tokens of each group, in proportion to its weight, by largest remainder.
 
-    What a group has no tokens for is shared out among the others in the same way, so that the budget is used up. Groups
-    of equal weight stand in a random order that depends on the pages alone.
+    A group whose right exceeds its tokens gives all it has, and the others share the rest in the same proportions,
+    evenly where none of them weighs anything: the budget is used up. Groups of equal remainder stand in a random order
+    that depends on the pages alone. (What is left must not go to the heaviest: stretches of a page that are cut as
+    evenly as possible are longer at its top, and windows smaller at its edges.)
 
     Args:
         sample: Whose tokens.
@@ -25,18 +27,22 @@ def quotas(sample: EncodedSample, weights: FloatArray, sizes: IntArray, budget: 
         sizes: (g,) tokens of each group.
         budget: At most as many as there are in all.
     """
-    ties = sample.generator("quotas", of_question=False).permutation(len(sizes))
     taken = np.zeros(len(sizes), dtype=np.int64)
-    while (left := budget - int(taken.sum())) > 0:
-        is_open = taken < sizes
-        open_weights = np.where(is_open, weights, 0.0)
-        if not open_weights.any():
-            open_weights = is_open.astype(np.float64)
-        share = np.floor(left * open_weights / open_weights.sum()).astype(np.int64)
-        heaviest = np.lexsort((ties, -open_weights))[: left - int(share.sum())]
-        share[heaviest] += 1
-        taken = np.minimum(taken + share, sizes)
-    return taken
+    exact = np.zeros(len(sizes))
+    is_open = np.ones(len(sizes), dtype=bool)
+    while is_open.any():
+        own = weights[is_open] if weights[is_open].any() else np.ones(int(is_open.sum()))
+        exact[is_open] = (budget - taken.sum()) * own / own.sum()
+        is_full = is_open & (exact >= sizes)
+        if not is_full.any():
+            break
+        taken[is_full] = sizes[is_full]
+        is_open &= ~is_full
+    share = np.where(is_open, np.floor(exact), taken).astype(np.int64)
+    remainder = np.where(is_open, np.round(exact - share, 9), -1.0)  # 5/3 and 2/3 leave the same
+    ties = sample.generator("quotas", of_question=False).permutation(len(sizes))
+    share[np.lexsort((ties, -remainder))[: budget - int(share.sum())]] += 1
+    return share
 
 
 def best_of_each(order: IntArray, group: IntArray, counts: IntArray) -> IntArray:

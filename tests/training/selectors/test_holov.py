@@ -14,10 +14,21 @@ from training.selectors.holov import HoloVSelector, token_scores
 
 
 def test_by_hand() -> None:
-    """Stretches 0-2, 3-5, 6-7 of mean .5, .3, .2: of 5 tokens 2.5, 1.5 and 1, so 2 + 1 + 1 and one for the heaviest."""
-    saliency = [0.4, 0.6, 0.5, 0.1, 0.2, 0.6, 0.3, 0.1]
+    """Stretches 0-2, 3-5, 6-7 of sums 1.25, 1 and .75: of 5 tokens 2.1, 1.7 and 1.25, so 2 + 2 + 1.
+
+    Of 4, 1.7, 1.3 and 1: 2 + 1 + 1.
+    """
+    saliency = [0.25, 0.5, 0.5, 0.125, 0.25, 0.625, 0.5, 0.25]
     sample = blank([(2, 4)], saliency=saliency)
-    assert kept_by(HoloVSelector(stretches=3), sample, 5) == [0, 1, 2, 5, 6]
+    assert kept_by(HoloVSelector(stretches=3), sample, 5) == [1, 2, 4, 5, 6]
+    assert kept_by(HoloVSelector(stretches=3), sample, 4) == [1, 2, 5, 6]
+
+
+def test_a_page_has_a_right_to_tokens_for_its_size() -> None:
+    """Pages of 12 and 4 tokens where everything stands out as much: 6 and 2 of 8, though stretches are as many."""
+    sample = blank([(3, 4), (1, 4)], saliency=np.ones(16))
+    kept = kept_by(HoloVSelector(stretches=2), sample, 8)
+    assert [sum(token < 12 for token in kept), sum(token >= 12 for token in kept)] == [6, 2]
 
 
 def test_what_a_stretch_has_not_got_goes_to_others() -> None:
