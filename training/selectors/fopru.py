@@ -29,8 +29,9 @@ class FoPruSelector(Selector):
     before softmax: `attention="logits"`. After softmax a row sums to 1 but for the class token's share, b hardly
     varies, and c is taken: `softmax`, the default.
 
-    Ours: one budget, and one axis, for the tokens of all pages and tiles, which in other code have their own; the class
-    token takes part in softmax alone. Qwen-VL: the last block, averages over the patches merged into a token.
+    Ours: one budget, and one axis, for the tokens of all pages and tiles, which in other code have their own; attention
+    is compared in even shares (`VisionSignals`). The class token takes part in softmax alone. Qwen-VL: the last block,
+    averages over the patches merged into a token.
 
     Args:
         attention: `softmax` or `logits`.

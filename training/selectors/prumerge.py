@@ -29,18 +29,18 @@ class PruMergeSelector(Selector):
     tokens, kept ones among them, whose keys have the largest cosine with its own, weighted by their scores. Family: the
     vision tower alone. It never reads the question; its sets nest.
 
-    As published the number of kept tokens is that of the outliers, scores above Q3 + 1.5 (Q3 - Q1) of the tile:
-    `adaptive=True` keeps no more than those, however large the budget.
+    As published the kept tokens are the outliers, scores above Q3 + 1.5 (Q3 - Q1) of the tile: `adaptive=True` keeps
+    none but those, however large the budget.
 
     `merged` are the tokens that some kept one takes in. The code also appends one token, the weighted sum of all that
     is dropped: it has no place on the page and is in no budget here.
 
     Ours: one budget for the tokens of all pages and tiles; neighbours come from all tiles of the page. Outliers are
-    counted in each tile. Qwen-VL, which has no class token: the mean over all
-    queries and heads of the last block, and keys after rotation, averaged over the patches merged into a token.
+    those of each tile. Qwen-VL, which has no class token: the mean over all queries and heads of the last block, and
+    keys after rotation, averaged over the patches merged into a token.
 
     Args:
-        adaptive: Keep as many tokens as there are outliers, and no more than the budget.
+        adaptive: Keep outliers alone, the best of them where the budget has no room for all.
         neighbours: Tokens that each kept one takes in.
     """
 
@@ -55,11 +55,13 @@ class PruMergeSelector(Selector):
 
     def select(self, sample: EncodedSample, budgets: Sequence[int]) -> list[Kept]:
         """The best tokens."""
-        signals = sample.vision()
-        counts = [min(budget, outliers(signals)) for budget in budgets] if self.adaptive else budgets
-        kept = sample.keep_top(signals.single, counts)
-        merged = self._merged(sample, [found.mask for found in kept])
-        return [replace(found, merged=own, flops=cost) for found, (own, cost) in zip(kept, merged, strict=True)]
+        counts, order = budgets, sample.order(sample.vision().single)
+        if self.adaptive:
+            order, found = outliers_first(order, sample.vision())
+            counts = [min(budget, found) for budget in budgets]
+        kept = sample.keep_first(order, counts)
+        merged = self._merged(sample, [one.mask for one in kept])
+        return [replace(one, merged=own, flops=cost) for one, (own, cost) in zip(kept, merged, strict=True)]
 
     def _merged(self, sample: EncodedSample, masks: Sequence[BoolArray]) -> list[tuple[BoolArray, float]]:
         """The tokens that each set takes in, and the operations of finding them."""
@@ -90,8 +92,7 @@ class PruMergePlusSelector(PruMergeSelector):
 
     def select(self, sample: EncodedSample, budgets: Sequence[int]) -> list[Kept]:
         """Outliers and an even sample."""
-        signals = sample.vision()
-        order, found = sample.order(signals.single), outliers(signals)
+        order, found = outliers_first(sample.order(sample.vision().single), sample.vision())
         if self.adaptive:
             step = max(1, int(int(sample.n_tokens / max(found, 1)) / 3))
             budgets = [min(budget, found + len(range(0, sample.n_tokens - found, step))) for budget in budgets]
@@ -100,15 +101,21 @@ class PruMergePlusSelector(PruMergeSelector):
         return [Kept(mask, merged=own, flops=cost) for mask, (own, cost) in zip(masks, merged, strict=True)]
 
 
-def outliers(signals: VisionSignals) -> int:
-    """Tokens whose score is above Q3 + 1.5 (Q3 - Q1) of their tile."""
+def outliers_first(order: IntArray, signals: VisionSignals) -> tuple[IntArray, int]:
+    """An order of all tokens with those in front that are outliers, and how many these are."""
+    found = outliers(signals)[order]
+    return np.concatenate([order[found], order[~found]]), int(found.sum())
+
+
+def outliers(signals: VisionSignals) -> BoolArray:
+    """(N,) the tokens whose score is above Q3 + 1.5 (Q3 - Q1) of their tile."""
     scores, tile = signals.single.double().cpu().numpy(), signals.tile.cpu().numpy()
-    count = 0
+    found = np.zeros(len(scores), dtype=bool)
     for number in np.unique(tile):
-        own = scores[tile == number]
-        low, high = np.quantile(own, [0.25, 0.75])
-        count += int((own > high + 1.5 * (high - low)).sum())
-    return count
+        own = tile == number
+        low, high = np.quantile(scores[own], [0.25, 0.75])
+        found[own] = scores[own] > high + 1.5 * (high - low)
+    return found
 
 
 def _filled(order: IntArray, best: int, budget: int) -> BoolArray:

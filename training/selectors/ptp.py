@@ -25,13 +25,14 @@ class PtpSelector(Selector):
     2 of the language model, over heads on average (softmax over all keys). Family: the vision tower and a layer of the
     decoder. It reads the question, uses the budget up, and does not nest.
 
-    Ours: b is the class token's attention in the block that the projector reads. A tile's saliency is the sum over its
-    tokens: what the class token gives sums to 1 less its own share in every tile, so that quotas differ by how much
-    of a tile is page and how much padding, and by how much of that its attention finds. b and c are scaled to [0, 1]
-    over all tokens before they are mixed. The text is everything behind the last image. One budget for all pages and
-    their tiles, without the view of the whole page. All tokens are there up to layer 2, and the choice takes effect
-    behind it. Qwen-VL: a page is one tile and there is no class token (mean over all queries of the last block), so
-    that of one page the tiles decide nothing.
+    Ours: b is the class token's attention in the block that the projector reads. How the paper measures a tile's
+    saliency we do not know. Attention inside a tile, which others take, sums to the same in every tile, so that quotas
+    would be even; here it is what the class token of the view of the whole page gives to the tile's part of the page,
+    summed over the tile's tokens. b and c are scaled to [0, 1] over all tokens before they are mixed. The text is
+    everything behind the last image. One budget for all pages and their tiles, without the view of the whole page. All
+    tokens are there up to layer 2, and the choice takes effect behind it. Qwen-VL: a page is one tile, with a right to
+    tokens for its size, and there is no class token (mean over all queries of the last block); of one page the tiles
+    decide nothing.
 
     Args:
         alpha: Weight of the decoder's attention, from 0 to 1.
@@ -56,7 +57,7 @@ class PtpSelector(Selector):
         order = sample.order(fused(signals.saliency, attention.to(sample.device), self.alpha))
         tile = signals.tile.cpu().numpy()
         sizes = np.bincount(tile)
-        weights = np.bincount(tile, signals.saliency.double().cpu().numpy()).astype(np.float64)
+        weights = np.bincount(tile, signals.overview.double().cpu().numpy()).astype(np.float64)
         everything = np.ones(sample.n_tokens, dtype=bool)
         kept = []
         for budget in budgets:

@@ -65,9 +65,10 @@ class VFlowOptSelector(Selector):
     place. As many tokens are kept as leave room for these in the budget (the code plans N / cell^2 of them); they are
     `merged`. A budget that has no room for them and one token more is kept as without.
 
-    Ours: one budget for the tokens of all pages and tiles, and softmax over the tokens of a page, not of a tile. Hubs
-    are found in each tile. The view of the whole page takes no part. Qwen-VL: patches of the last block, averaged over
-    those merged into a token.
+    Ours: one budget for the tokens of all pages and tiles; softmax over the tokens of a page, not of a tile. Both terms
+    are in even shares, times the patches of the attention and the tokens of the page, so that they weigh as in the code
+    wherever pages or tiles differ in size. Hubs are found in each tile. The view of the whole page takes no part.
+    Qwen-VL: patches of the last block, averaged over those merged into a token.
 
     Args:
         setting: `50%`, `25%` or `10%`.
@@ -129,8 +130,9 @@ class VFlowOptSelector(Selector):
 
     @staticmethod
     def _ink(sample: EncodedSample) -> Tensor:
-        """(N,) softmax over each page of its tokens' entropy."""
-        return torch.cat([torch.from_numpy(grey_entropy(page)).softmax(dim=0) for page in sample.pages])
+        """(N,) softmax over each page of its tokens' entropy, in even shares."""
+        parts = [torch.from_numpy(grey_entropy(page)) for page in sample.pages]
+        return torch.cat([len(entropy) * entropy.softmax(dim=0) for entropy in parts])
 
 
 def grey_entropy(page: PageView) -> FloatArray:

@@ -28,10 +28,10 @@ class VisionZipSelector(Selector):
     average, so that all of the page would count as merged; `merged` holds the C places where such averages stand, and
     B tokens are in one or the other. Where a target has nothing to take in (B = N), it is kept.
 
-    Ours: one budget for the tokens of all pages and tiles, where the code has one for each tile. What the class token
-    gives sums to 1 in each tile, so that scores are compared as they are. The class token itself, one of the code's
-    dominant tokens, has no place on the page and is none here. Qwen-VL has no class token: mean over all queries of the
-    last block, over the patches that were merged into a token.
+    Ours: one budget for the tokens of all pages and tiles, where the code has one for each tile; scores are compared
+    in even shares (`VisionSignals`). The class token itself, one of the code's dominant tokens, has no place on the
+    page and is none here. Qwen-VL has no class token: mean over all queries of the last block, over the patches that
+    were merged into a token.
 
     Args:
         contextual: Share of the budget for contextual tokens, rounded; 0 for the dominant ones alone.

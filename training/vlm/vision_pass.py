@@ -5,8 +5,10 @@
 The tower keeps its fused attention. What goes into two or three of its attention modules is caught by hooks, and what
 is wanted of each is computed again from it in float32, some queries at a time: memory grows with the tokens, never with
 their square. That takes 2 % of the operations of CLIP's tower. Of Qwen's, two of 32 blocks multiply queries and keys
-once more, which nears 3 % where attention is all that counts: for a page of 16,384 tokens, 65,536 patches, 22 TFLOP
-beside 780, but in float32.
+once more, which nears 3 % where attention is all that counts, but in float32. For the largest page there is, 16,384
+tokens or 65,536 patches, that is 22 TFLOP beside 780, and 2.2 TB of products written and read: on a data centre's GPU
+about a second by its bandwidth, less than the tower itself takes; on one CPU core 20 minutes for each of the two
+blocks, where the tower takes hours. A page of 1,650 tokens takes a hundredth of that.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from dataclasses import dataclass, fields
 from itertools import accumulate
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -45,15 +48,21 @@ _LEAST_QUERIES = 64
 class VisionSignals:
     """Signals of the n grid tokens of a page in raster order, or of several pages end to end. All float32.
 
-    LLaVA-NeXT: every tile attends to itself alone, so what a tile's tokens receive sums to what its queries give,
-    whatever the page's other tiles hold; the view of the whole page is left out. The block is the one whose output the
-    projector reads (index 22 of 24). Softmax runs over the tile's patches and the class token, whose column is dropped.
-    Qwen-VL: the block is the last, in which every patch of a page attends to every other. Its towers have no class
-    token, and four patches make a token: signals are their means. What a page's tokens receive sums to the same for
-    every page, so that those of a smaller page receive more.
+    Attention is in even shares: softmax times the number of its keys, so that 1 is what a key gets where all get the
+    same. Papers have images of one size and compare it as it is; here pages of all sizes compete for one budget, and
+    the tokens of a smaller one would receive more for no other reason than that they are few. Within a page, or among
+    tiles, it changes nothing.
+
+    LLaVA-NeXT: every tile attends to itself alone, so that all tiles' queries give the same in sum; the view of the
+    whole page is in `overview` alone. The block is the one whose output the projector reads (index 22 of 24). Softmax
+    runs over the tile's patches and the class token, whose column is dropped. Qwen-VL: the block is the last, in which
+    every patch of a page attends to every other. Its towers have no class token, and four patches make a token: signals
+    are their means.
 
     Attributes:
         saliency: (n,) what the class token gives, mean over heads. Qwen: as `received`.
+        overview: (n,) what the class token of the view of the whole page gives to the patch of that view in which the
+            middle of this token lies. As `saliency` where there is no such view beside the grid.
         received: (n,) mean over heads and all patches of what they give to this one.
         context: (n, 4) the same, over hubs alone: patches that receive more than `HUB_THRESHOLDS` times the mean, or
             the `HUB_SHARE` that receives most where there is none; in the last column always those.
@@ -61,7 +70,8 @@ class VisionSignals:
         logits_given: (n,) the same of this one's products with all patches.
         keys: (n, d_k) mean over heads; Qwen's are rotated.
         shallow: (n,) saliency in a shallow block, `SHALLOW_BLOCK`. Where a block of Qwen2.5-VL attends inside windows,
-            the patches that give are those of the window.
+            the patches that give are those of the window. In the published ones it is
+            a block in which all attend to all.
         single: (n,) what the class token gives in the last block if all heads are taken for one as wide as the tower.
             Qwen: as `received`.
         last_keys: (n, w) keys of the last block, heads end to end; Qwen's are rotated.
@@ -70,6 +80,7 @@ class VisionSignals:
     """
 
     saliency: Tensor
+    overview: Tensor
     received: Tensor
     context: Tensor
     logits_received: Tensor
@@ -95,7 +106,7 @@ class VisionSignals:
 
 
 Caught = dict[str, Tensor]
-"""Fields of `VisionSignals` by name, of tiles (tiles, patches, k) or of patches (patches, k)."""
+"""Fields of `VisionSignals` by name, of tiles (tiles, patches, k) or of tokens (tokens, k)."""
 
 
 @torch.inference_mode()
@@ -157,7 +168,7 @@ class _ClipTower:
 
     @staticmethod
     def _shallow(attention: Any, hidden: Tensor, kwargs: Mapping[str, Any]) -> Caught:
-        tiles = [mean_attention(query[:, :1], key)[1:] for query, key in _clip_heads(attention, hidden)]
+        tiles = [relative_attention(query[:, :1], key)[1:] for query, key in _clip_heads(attention, hidden)]
         return {"shallow": torch.stack(tiles)[..., None]}
 
     @staticmethod
@@ -165,7 +176,7 @@ class _ClipTower:
         tiles = []
         for query, key in _clip_heads(attention, hidden):
             found = _between(query[:, 1:], key, first=1)
-            tiles.append({"saliency": mean_attention(query[:, :1], key)[1:, None]} | found)
+            tiles.append({"saliency": relative_attention(query[:, :1], key)[1:, None]} | found)
         return {name: torch.stack([tile[name] for tile in tiles]) for name in tiles[0]}
 
     @staticmethod
@@ -175,7 +186,7 @@ class _ClipTower:
         for tile in hidden:
             query = float_heads(attention.q_proj, tile[:1], width).transpose(0, 1)
             key = float_heads(attention.k_proj, tile, width).transpose(0, 1)
-            single.append(mean_attention(query * width**-0.5, key)[1:])
+            single.append(relative_attention(query * width**-0.5, key)[1:])
             keys.append(key[0, 1:])
         return {"single": torch.stack(single)[..., None], "last_keys": torch.stack(keys)}
 
@@ -190,7 +201,18 @@ class _ClipTower:
         number = torch.arange(float(count), device=tiles["saliency"].device).view(-1, 1, 1).expand(-1, patches, 1)
         packed = {name: self._packed(values, layout) for name, values in (tiles | {"tile": number}).items()}
         tile = packed.pop("tile")[:, 0].long()
+        packed["overview"] = packed["saliency"]
+        if (layout.role == GLOBAL).any():
+            packed["overview"] = tiles["saliency"][0, self._places_in_view(layout).to(tile.device)]
         return _signals(packed, tile - tile.min())
+
+    def _places_in_view(self, layout: ImageLayout) -> Tensor:
+        """(n,) int64: the patch of the view of the whole page, row by row, in which each grid token's middle lies."""
+        x0, y0, x1, y1 = layout.grid.token_xyxy().T
+        side = self.model.side
+        col = ((x0 + x1) / 2 * side / layout.width).astype(np.int64).clip(0, side - 1)
+        row = ((y0 + y1) / 2 * side / layout.height).astype(np.int64).clip(0, side - 1)
+        return torch.from_numpy(row * side + col)
 
     def _packed(self, values: Tensor, layout: ImageLayout) -> Tensor:
         packed = self.model.pack(values, layout, newline=values.new_zeros(values.shape[-1]))
@@ -210,34 +232,37 @@ class _QwenTower:
         yield watching(blocks[_shallow(len(blocks))].attn, self._shallow, keep)
         yield watching(blocks[-1].attn, self._block, keep)
 
-    @staticmethod
-    def _shallow(attention: Any, hidden: Tensor, kwargs: Mapping[str, Any]) -> Caught:
+    def _shallow(self, attention: Any, hidden: Tensor, kwargs: Mapping[str, Any]) -> Caught:
         segments = _qwen_heads(attention, hidden, kwargs)
-        return {"shallow": torch.cat([mean_attention(query, key) for query, key in segments])[:, None]}
+        received = torch.cat([relative_attention(query, key) for query, key in segments])
+        return self._merged({"shallow": received[:, None]})
 
-    @staticmethod
-    def _block(attention: Any, hidden: Tensor, kwargs: Mapping[str, Any]) -> Caught:
+    def _block(self, attention: Any, hidden: Tensor, kwargs: Mapping[str, Any]) -> Caught:
         images = []
         for query, key in _qwen_heads(attention, hidden, kwargs):
-            images.append(_between(query, key) | {"last_keys": key.transpose(0, 1).flatten(1)})
+            images.append(self._merged(_between(query, key) | {"last_keys": key.transpose(0, 1).flatten(1)}))
         return {name: torch.cat([image[name] for image in images]) for name in images[0]}
 
-    def length(self, layout: ImageLayout) -> int:
-        """Patches of an image."""
-        return layout.n_tokens * self.model.merge**2
+    def _merged(self, patches: Caught) -> Caught:
+        """Means over the patches of each token."""
+        return {name: torch.unflatten(v, 0, (-1, self.model.merge**2)).mean(dim=1) for name, v in patches.items()}
 
-    def signals(self, patches: Caught, layout: ImageLayout) -> VisionSignals:
-        """Means over the patches of each token, in raster order."""
-        merge = self.model.merge
-        merged = {name: torch.unflatten(v, 0, (-1, merge**2)).mean(dim=1) for name, v in patches.items()}
+    def length(self, layout: ImageLayout) -> int:
+        """Tokens of an image."""
+        return layout.n_tokens
+
+    def signals(self, tokens: Caught, layout: ImageLayout) -> VisionSignals:
+        """Of the grid's tokens, in raster order."""
+        device = tokens["received"].device
         if self.model.family == "qwen2.5-vl":
             # Its blocks see the tokens window by window, all of them.
+            merge = self.model.merge
             thw = torch.tensor([[1, layout.grid.rows * merge, layout.grid.cols * merge]])
             order, _ = get_vision_window_index(thw, merge, self.visual.window_size, self.visual.patch_size)
-            back = order.argsort().to(patches["received"].device)
-            merged = {name: values[back] for name, values in merged.items()}
-        tile = torch.zeros(layout.grid.n_tokens, dtype=torch.int64, device=merged["received"].device)
-        return _signals(merged | {"saliency": merged["received"], "single": merged["received"]}, tile)
+            back = order.argsort().to(device)
+            tokens = {name: values[back] for name, values in tokens.items()}
+        received = dict.fromkeys(("saliency", "overview", "single"), tokens["received"])
+        return _signals(tokens | received, torch.zeros(layout.grid.n_tokens, dtype=torch.int64, device=device))
 
 
 def _signals(found: Caught, tile: Tensor) -> VisionSignals:
@@ -246,8 +271,8 @@ def _signals(found: Caught, tile: Tensor) -> VisionSignals:
     return VisionSignals(**{name: v if name in wide else v[:, 0] for name, v in found.items()}, tile=tile)
 
 
-def mean_attention(query: Tensor, key: Tensor) -> Tensor:
-    """What some queries give to each key: (n,) the mean over heads and queries of softmax(query key^T).
+def relative_attention(query: Tensor, key: Tensor) -> Tensor:
+    """What some queries give to each key, in even shares: (n,) the mean over heads and queries of n softmax(q k^T).
 
     Args:
         query: (heads, m, d) scaled, m at least 1; some queries of some heads are taken at a time.
@@ -262,7 +287,7 @@ def mean_attention(query: Tensor, key: Tensor) -> Tensor:
     for some_heads, keys in zip(torch.split(query, together), torch.split(key, together), strict=True):
         for some in torch.split(some_heads, size, dim=1):
             total += (some @ keys.transpose(1, 2)).softmax(dim=-1).sum(dim=(0, 1))
-    return total / (heads * count)
+    return total * (key.shape[1] / (heads * count))
 
 
 def _between(query: Tensor, key: Tensor, first: int = 0) -> Caught:
@@ -273,12 +298,12 @@ def _between(query: Tensor, key: Tensor, first: int = 0) -> Caught:
         key: (heads, first + n, d).
         first: So many keys in front are no patches: they take part in softmax alone.
     """
-    received = mean_attention(query, key)[first:]
+    received = relative_attention(query, key)[first:]
     ranked = received.argsort(descending=True)
     top = math.ceil(HUB_SHARE * len(ranked))
     least = received.new_tensor(HUB_THRESHOLDS) * received.mean()
     hubs = [count or top for count in (received > least[:, None]).sum(dim=1).tolist()] + [top]
-    given = {count: mean_attention(query[:, ranked[:count]], key)[first:] for count in set(hubs)}
+    given = {count: relative_attention(query[:, ranked[:count]], key)[first:] for count in set(hubs)}
     own = key[:, first:]
     return {
         "received": received[:, None],

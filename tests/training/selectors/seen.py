@@ -25,7 +25,7 @@ def given_signals(n: int, **given: object) -> VisionSignals:
         "tile": torch.zeros(n, dtype=torch.int64),
     }
     single = dict.fromkeys(
-        ("saliency", "received", "logits_received", "logits_given", "shallow", "single"), torch.zeros(n)
+        ("saliency", "overview", "received", "logits_received", "logits_given", "shallow", "single"), torch.zeros(n)
     )
     own = {name: torch.as_tensor(np.asarray(value), dtype=torch.float32) for name, value in given.items()}
     if "tile" in own:
@@ -54,7 +54,7 @@ def random_sample(shapes: Shapes, seed: int = 0, equal: bool = False) -> Encoded
         return np.ones((n, *width)) if equal else rng.exponential(size=(n, *width))
 
     tokens = np.split(values(4), np.cumsum([rows * cols for rows, cols in shapes])[:-1])
-    names = ("saliency", "received", "logits_received", "logits_given", "shallow", "single")
+    names = ("saliency", "overview", "received", "logits_received", "logits_given", "shallow", "single")
     wide = {"context": values(4), "keys": values(3), "last_keys": values(5), "patches": values(3)}
     return seen(given_sample(list(tokens), list(shapes), seed=seed), **{name: values() for name in names}, **wide)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
@@ -16,12 +18,16 @@ SCORES = [3, 20, 1, 4, 2, 5]
 
 
 def test_outliers_are_those_of_a_tile() -> None:
-    assert outliers(given_signals(6, single=SCORES)) == 1
-    assert outliers(given_signals(6, single=np.ones(6))) == 0
-    # Beside twelve tokens of a hundred times as much, 20 is none, and none of these is; each tile has its own.
+    def of(single: Sequence[float] | np.ndarray, **tile: object) -> list[int]:
+        found: list[int] = np.flatnonzero(outliers(given_signals(len(single), single=single, **tile))).tolist()
+        return found
+
+    assert of(SCORES) == [1]
+    assert of(np.ones(6)) == []
+    # Beside twelve tokens of a hundred times as much, 20 is none; each tile has its own.
     both = np.array(SCORES + [100 * i for i in SCORES] + [100 * i for i in SCORES])
-    assert outliers(given_signals(18, single=both, tile=[0] * 6 + [1] * 12)) == 1 + 2
-    assert outliers(given_signals(18, single=both)) == 2
+    assert of(both, tile=[0] * 6 + [1] * 12) == [1, 7, 13]
+    assert of(both) == [7, 13]
 
 
 def test_best_and_their_neighbours_by_hand() -> None:
@@ -54,6 +60,15 @@ def test_neighbours_are_on_the_same_page() -> None:
     masks = [np.array([True, False, False, False])]
     [found] = with_neighbours(masks, torch.ones(4, 2), [slice(0, 2), slice(2, 4)], 2)
     assert found.tolist() == [False, True, False, False]
+
+
+def test_an_outlier_of_its_tile_goes_before_better_tokens_of_another() -> None:
+    """20 is an outlier of the first tile, where 500 is none of the second, whose scores are even."""
+    sample = blank([(2, 6)], single=[*SCORES, 400, 500, 450, 420, 480, 460], tile=[0] * 6 + [1] * 6)
+    assert kept_by(PruMergeSelector(adaptive=True), sample, 5) == [1]
+    assert 1 in kept_by(PruMergePlusSelector(), sample, 2)
+    # Without, the best tokens of all.
+    assert kept_by(PruMergeSelector(), sample, 2) == [7, 10]
 
 
 def test_adaptive_counts() -> None:

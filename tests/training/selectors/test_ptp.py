@@ -36,7 +36,7 @@ def with_rows(sample: EncodedSample, rows: np.ndarray) -> EncodedSample:
 
 
 def test_by_hand() -> None:
-    """Tiles 0 1 2 and 3 4 5 of saliency .6 and .4: of 4 tokens 2.4 and 1.6, so 2 + 1 and one for the heavier.
+    """Tiles 0 1 2 and 3 4 5 that the view of the whole gives .6 and .4: of 4 tokens 2.4 and 1.6, so 2 each.
 
     Means over two heads, then the larger of two text tokens: c = .5 .1 0 .3 .1 .2. b = .1 .3 .2 .2 .1 .1.
     """
@@ -44,11 +44,14 @@ def test_by_hand() -> None:
         [[[0.8, 0, 0, 0.2, 0.1, 0.1], [0, 0.1, 0, 0.4, 0, 0]], [[0.2, 0, 0, 0.1, 0.1, 0.3], [0, 0.1, 0, 0.2, 0, 0.0]]]
     )
     saliency = [0.1, 0.3, 0.2, 0.2, 0.1, 0.1]
-    sample = with_rows(blank([(2, 3)], saliency=saliency, tile=[0, 0, 0, 1, 1, 1]), rows)
+    overview, tile = [0.2, 0.3, 0.1, 0.2, 0.2, 0.0], [0, 0, 0, 1, 1, 1]
+    sample = with_rows(blank([(2, 3)], saliency=saliency, overview=overview, tile=tile), rows)
     # Scaled: b = 0 1 .5 .5 0 0, c = 1 .2 0 .6 .2 .4; halves 0.5 0.6 .25 .55 .1 .2.
-    assert kept_by(PtpSelector(), sample, 4) == [0, 1, 2, 3]
+    assert kept_by(PtpSelector(), sample, 4) == [0, 1, 3, 5]
     assert kept_by(PtpSelector(), sample, 3) == [0, 1, 3]
     assert kept_by(PtpSelector(alpha=0.0), sample, 3) == [1, 2, 3]
+    other = with_rows(blank([(2, 3)], saliency=saliency, overview=overview[::-1], tile=tile), rows)
+    assert kept_by(PtpSelector(), other, 3) == [1, 3, 5]
     [kept] = checked_select(PtpSelector(), sample, [3])
     assert kept.layers is not None and kept.layers.starts == (0, 3) and kept.flops == 20
     assert kept.layers.masks[0].all() and kept.layers.budget == pytest.approx((3 * 6 + 5 * 3) / 48)

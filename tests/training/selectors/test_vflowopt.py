@@ -64,18 +64,20 @@ def test_alpha_keeps_ink() -> None:
     sample = with_image(blank([(2, 3)], context=np.zeros((6, 4))), Image.fromarray(pixels))
     assert kept_by(VFlowOptSelector(alpha_v=1.0), sample, 1) == [5]
     assert 5 not in kept_by(VFlowOptSelector(alpha_v=-1.0), sample, 5)
-    # Entropies 0, 0, 0, 0, 0 and 1 bit: softmax 1 / (5 + e) and e / (5 + e), which 0.2 of context outweighs.
+    # Entropies 0, 0, 0, 0, 0 and 1 bit: softmax 1 / (5 + e) and e / (5 + e), six even shares; context outweighs it.
     context = np.zeros((6, 4))
-    context[2] = (math.e - 1) / (5 + math.e) + 0.01
+    context[2] = 6 * (math.e - 1) / (5 + math.e) + 0.01
     other = with_image(blank([(2, 3)], context=context), Image.fromarray(pixels))
     assert kept_by(VFlowOptSelector(alpha_v=1.0), other, 2) == [2, 5]
     assert kept_by(VFlowOptSelector(alpha_v=1.0), other, 1) == [2]
+    assert kept_by(VFlowOptSelector(alpha_v=1.01), other, 1) == [5]
     assert VFlowOptSelector(alpha_v=1.0).needs == {"vision", "pixels"}
 
 
 def test_cells_of_a_side_that_is_not_whole() -> None:
     """1.5 tokens: rows and columns 0 1 | 2 | 3 4 | 5, floor(i / 1.5) = 0 0 1 2 2 3."""
     assert cell_of_each(blank([(1, 6), (2, 1)]), 1.5).tolist() == [0, 0, 1, 2, 2, 3, 4, 4]
+    assert cell_of_each(blank([(4, 4)]), 1.5).tolist() == [0, 0, 1, 2, 0, 0, 1, 2, 3, 3, 4, 5, 6, 6, 7, 8]
 
 
 def test_recycling_by_hand() -> None:

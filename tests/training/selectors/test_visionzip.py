@@ -38,6 +38,8 @@ def test_published_split() -> None:
     kept = VisionZipSelector().select(sample, [64, 192])
     assert [int(one.mask.sum()) for one in kept] == [54, 162] and [both(one) for one in kept] == [64, 192]
     assert all(one.scores is None for one in kept)
+    # 10 / 64 of 10 tokens are 1.6, which is 2.
+    assert VisionZipSelector().select(sample, [10])[0].mask.sum() == 8
 
 
 def test_dominant_alone_is_a_ranking() -> None:

@@ -6,6 +6,7 @@ import importlib
 import math
 from collections.abc import Callable
 from dataclasses import fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def hubs(received: Tensor, threshold: float | None) -> Tensor:
 
 
 def contexts(weights: Tensor, received: Tensor) -> Tensor:
-    """(n, 4) from head-mean weights (n, n)."""
+    """(n, 4) from head-mean weights (n, n), in their unit."""
     return torch.stack([weights[hubs(received, t)].mean(dim=0) for t in (*HUB_THRESHOLDS, None)], dim=1)
 
 
@@ -53,20 +54,21 @@ def clip_reference(model: VisionLanguageModel, size: tuple[int, int]) -> dict[st
     shallow, block, last = calls[1], calls[-2], calls[-1]  # of 3 blocks
     found: dict[str, list[Tensor]] = {name: [] for name in NAMES}
     for tile in range(len(hidden[0])):
-        weights = block.weights[tile].mean(dim=0)[1:, 1:]
+        # In even shares: 577 keys, of which the class token is one.
+        weights = 577 * block.weights[tile].mean(dim=0)[1:, 1:]
         query, key = block.query[tile, :, 1:], block.key[tile, :, 1:]
         products = (query @ key.transpose(1, 2) / query.shape[-1] ** 0.5).mean(dim=0)
         wide_query, wide_key = (side[tile].transpose(0, 1).flatten(1) for side in (last.query, last.key))
-        row = (wide_query[0] @ wide_key.T / wide_query.shape[-1] ** 0.5).softmax(dim=-1)
+        row = 577 * (wide_query[0] @ wide_key.T / wide_query.shape[-1] ** 0.5).softmax(dim=-1)
         received = weights.mean(dim=0)
         values = {
-            "saliency": block.weights[tile, :, 0, 1:].mean(dim=0),
+            "saliency": 577 * block.weights[tile, :, 0, 1:].mean(dim=0),
             "received": received,
             "context": contexts(weights, received),
             "logits_received": products.mean(dim=0),
             "logits_given": products.mean(dim=1),
             "keys": key.mean(dim=0),
-            "shallow": shallow.weights[tile, :, 0, 1:].mean(dim=0),
+            "shallow": 577 * shallow.weights[tile, :, 0, 1:].mean(dim=0),
             "single": row[1:],
             "last_keys": wide_key[1:],
             "tile": torch.full((576,), tile - 1.0),
@@ -74,7 +76,22 @@ def clip_reference(model: VisionLanguageModel, size: tuple[int, int]) -> dict[st
         }
         for name, value in values.items():
             found[name].append(value.reshape(576, -1))
-    return {name: grid_tokens(model, layout, torch.stack(tiles)).squeeze(1) for name, tiles in found.items()}
+    signals = {
+        name: grid_tokens(model, layout, torch.stack(tiles)).squeeze(1) for name, tiles in found.items() if tiles
+    }
+    return signals | {"overview": seen_from_afar(577 * block.weights[0, :, 0, 1:].mean(dim=0), layout)}
+
+
+def seen_from_afar(saliency: Tensor, layout: Any) -> Tensor:
+    """A value for each grid token from 24 x 24 over the page, one by one."""
+    xs, ys = layout.grid.x_edges, layout.grid.y_edges
+    found = []
+    for top, bottom in pairwise(ys):
+        for left, right in pairwise(xs):
+            row = math.floor(24 * (top + bottom) / 2 / layout.height)
+            col = math.floor(24 * (left + right) / 2 / layout.width)
+            found.append(float(saliency[24 * min(max(row, 0), 23) + min(max(col, 0), 23)]))
+    return torch.tensor(found)
 
 
 def grid_tokens(model: VisionLanguageModel, layout: Any, tiles: Tensor) -> Tensor:
@@ -94,13 +111,15 @@ def qwen_reference(model: VisionLanguageModel, size: tuple[int, int], shallow_se
     module = importlib.import_module(type(model.weights).__module__)
     with recorded(module) as calls:
         model.encode([noise(*size)], [layout])
-    first = torch.cat([call.weights[0].mean(dim=(0, 1)) for call in calls[:shallow_segments]])
+    # In even shares of the patches that attend to each other.
+    first = torch.cat([call.weights.shape[-1] * call.weights[0].mean(dim=(0, 1)) for call in calls[:shallow_segments]])
     last = calls[-1]
-    weights, query, key = last.weights[0].mean(dim=0), last.query[0], last.key[0]
+    weights, query, key = last.weights[0].mean(dim=0) * last.weights.shape[-1], last.query[0], last.key[0]
     products = (query @ key.transpose(1, 2) / query.shape[-1] ** 0.5).mean(dim=0)
     received = weights.mean(dim=0)
     found = {
         "saliency": received,
+        "overview": received,
         "received": received,
         "context": contexts(weights, received),
         "logits_received": products.mean(dim=0),
@@ -169,13 +188,15 @@ def test_qwen_signals_are_those_of_eager_attention(
         if family == "qwen2.5-vl":
             expected = {name: value[raster_of_windows(rows, cols)] for name, value in expected.items()}
         check(found, expected)
-        assert math.isclose(float(found.received.sum()), 0.25, rel_tol=1e-4)
+        # Whatever the size of the page.
+        assert math.isclose(float(found.received.mean()), 1, rel_tol=1e-4)
 
 
 def expected_of_block(model: VisionLanguageModel, size: tuple[int, int], block: int) -> Tensor:
     with recorded(importlib.import_module(type(model.weights).__module__)) as calls:
         model.encode([noise(*size)], [model.layout(*size)])
-    return calls[block].weights[0].mean(dim=(0, 1)).view(-1, 4).mean(dim=1)
+    weights = calls[block].weights[0]
+    return weights.shape[-1] * weights.mean(dim=(0, 1)).view(-1, 4).mean(dim=1)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -218,7 +239,7 @@ def test_tiles_of_a_mosaic(tiny_model: Open) -> None:
 def test_base_view_alone(tiny_model: Open, model_folder: Callable[[str], Path]) -> None:
     base = open_model(model_folder("llava-next"), dtype="float32", device="cpu", view="base")
     [found] = signals_of(base, (400, 300))
-    assert len(found) == 576 and not found.tile.any()
+    assert len(found) == 576 and not found.tile.any() and torch.equal(found.overview, found.saliency)
     tower = base.inner.vision_tower
     tile = base.prepare(noise(400, 300), base.layout(400, 300))
     with torch.no_grad():
@@ -244,7 +265,7 @@ def test_no_map_of_all_tokens_by_all_tokens(
     monkeypatch.setattr(vision_pass, "chunk_length", lambda *_, **__: 3)
     query, key = torch.randn(heads, patches, 16), torch.randn(heads, patches, 16)
     with Largest() as largest:
-        vision_pass.mean_attention(query, key)
+        vision_pass.relative_attention(query, key)
     assert largest.numel <= heads * patches * 16
     [found] = signals_of(model, (390, 390))
     check(found, {n: value for n in NAMES if (value := getattr(whole, n)) is not None} | as_float(whole))
