@@ -87,9 +87,9 @@ class CdPrunerSelector(Selector):
         """The first tokens of one greedy order, exactly as many as allowed."""
         similarity, cost = similarity_to_question(sample, self.relevance)
         masks, flops = no_masks(sample, budgets), [cost] * len(budgets)
-        tokens = unit(sample.tokens) * min_max(self.sign * similarity)[:, None]
+        relevance = min_max(self.sign * similarity)
         for part in parts_of(sample, budgets, self.most_joint):
-            rows = tokens[part.candidates]
+            rows = unit(sample.tokens[part.candidates]) * relevance[part.candidates, None]
             order = part.candidates[dpp_order(rows, max(part.budgets))]
             for number, budget in enumerate(part.budgets):
                 masks[number, order[:budget]] = True

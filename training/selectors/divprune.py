@@ -46,9 +46,8 @@ class DivPruneSelector(Selector):
     def select(self, sample: EncodedSample, budgets: Sequence[int]) -> list[Kept]:
         """The first tokens of one greedy order, exactly as many as allowed."""
         masks, flops = no_masks(sample, budgets), [0.0] * len(budgets)
-        tokens = unit(sample.tokens)
         for part in parts_of(sample, budgets, self.most_joint):
-            rows = tokens[part.candidates]
+            rows = unit(sample.tokens[part.candidates])
             first = nearest_cosine(rows).argmin()[None]
             order = part.candidates[torch.cat([first, farthest_first(rows, first, max(*part.budgets, 1) - 1)])]
             for number, budget in enumerate(part.budgets):

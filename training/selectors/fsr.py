@@ -92,9 +92,8 @@ class FsrSelector(Selector):
         """Focus and scan by one greedy order, exactly as many as allowed; refine for each budget."""
         phi, cost = self._phi(sample)
         masks, merged, flops = no_masks(sample, budgets), no_masks(sample, budgets), [cost] * len(budgets)
-        tokens = unit(sample.tokens)
         for part in parts_of(sample, budgets, self.most_joint):
-            rows = tokens[part.candidates]
+            rows = unit(sample.tokens[part.candidates])
             order, focused = self._order(phi[part.candidates], rows, max(part.budgets))
             for number, budget in enumerate(part.budgets):
                 scanned = order[focused:budget]

@@ -1,11 +1,15 @@
 """What selectors that add one token after another share: exact greedy choices, never with a map of all tokens by all.
 
-A greedy choice over N tokens of width d takes O(N d) a step: the cosines of one token with all others, and a running
-maximum. Candidates come in a random order that depends on the pages alone, and the first of equals is taken.
+A greedy choice over N tokens of width d takes O(N d) a step. What a token adds only ever shrinks as others are chosen.
+So the best candidates are looked at among themselves, and chosen from for as long as one of them adds no less than any
+other token might; then all tokens are brought up to date with what was chosen, in one product. The choices are those of
+one step after another, up to rounding. Candidates come in a random order that depends on the pages alone, so that of
+equal ones any is as good.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +31,10 @@ MOST_JOINT = 4096
 """The most tokens that a choice runs over at once; of more, each page is chosen from by itself."""
 RIDGE = 1e-8
 """What `dpp_order` adds to the diagonal of a kernel whose largest entry is about 1."""
+_LEADERS = 256
+"""Candidates looked at among themselves."""
+# Cosines are float32: tokens with equal features must tie, whichever kernel made their last bits.
+_DIGITS = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +89,14 @@ def unit(rows: Tensor) -> Tensor:
     return functional.normalize(rows, dim=-1)
 
 
+def cosines(rows: Tensor, others: Tensor) -> Tensor:
+    """(n, m) the cosine of each row (n, d) with each of `others` (m, d); equal rows tie."""
+    return (unit(rows) @ unit(others).T).round(decimals=_DIGITS)
+
+
 def mean_cosine(rows: Tensor, others: Tensor) -> Tensor:
-    """(n,) the cosine of each row (n, d) with each of `others` (m, d), averaged over these."""
-    return unit(rows) @ unit(others).mean(dim=0)
+    """(n,) the cosine of each row (n, d) with each of `others` (m, d), averaged over these; equal rows tie."""
+    return (unit(rows) @ unit(others).mean(dim=0)).round(decimals=_DIGITS)
 
 
 def min_max(values: Tensor) -> Tensor:
@@ -118,16 +131,36 @@ def farthest_first(rows: Tensor, seeds: Tensor, count: int) -> Tensor:
     Returns:
         (count,) int64, in the order in which they are added.
     """
-    nearest = nearest_cosine(rows, rows[seeds])
-    nearest[seeds] = torch.inf
-    added = []
+    apart, added = -nearest_cosine(rows, rows[seeds]), seeds[:0]
+    apart[seeds] = -torch.inf
     with _one_thread():
-        for _ in range(count):
-            row = int(nearest.argmin())
-            added.append(row)
-            torch.maximum(nearest, rows @ rows[row], out=nearest)
-            nearest[row] = torch.inf
-    return torch.tensor(added, dtype=torch.int64, device=rows.device)
+        while len(added) < count:
+            leaders, bound = _leaders(apart)
+            near = rows[leaders]
+            chosen = leaders[_farthest_of(-(near @ near.T), apart[leaders], bound, count - len(added))]
+            apart = torch.minimum(apart, -nearest_cosine(rows, rows[chosen]))
+            apart[chosen] = -torch.inf
+            added = torch.cat([added, chosen])
+    return added
+
+
+def _farthest_of(distances: Tensor, apart: Tensor, bound: float, count: int) -> list[int]:
+    """The next choices of `farthest_first` among k tokens: at least one, and more while none is nearer than `bound`.
+
+    Args:
+        distances: (k, k) between them.
+        apart: (k,) of each to the nearest chosen one; -inf for one that is chosen already.
+        bound: How far the farthest of all others is.
+        count: At most so many.
+    """
+    between, left = distances.cpu().numpy(), apart.cpu().numpy()
+    picked: list[int] = []
+    while len(picked) < count and (not picked or left.max() >= bound):
+        row = int(left.argmax())
+        picked.append(row)
+        left = np.minimum(left, between[row])
+        left[row] = -np.inf
+    return picked
 
 
 def dpp_order(features: Tensor, count: int) -> Tensor:
@@ -139,8 +172,9 @@ def dpp_order(features: Tensor, count: int) -> Tensor:
     the chosen rows explain worst (greedy D-optimal design). Rows of zeros come last.
 
     With features scaled by RIDGE^-1/2 the gain of a row is 1 + phi^T A phi, A = (I + Phi_S^T Phi_S)^-1 in R^{d x d}.
-    Sherman-Morrison keeps both up to date in O(n d + d^2) a step, where the incremental Cholesky of Chen et al.
-    (NeurIPS 2018), of the same choices, takes O(n |S|) beside a row of L and keeps |S| x n numbers.
+    Woodbury's identity keeps both up to date in O(n d + d^2) a step, where the incremental Cholesky of Chen et al.
+    (NeurIPS 2018), of the same choices, takes O(n |S|) beside a row of L and keeps |S| x n numbers. Of rows that are
+    wider than they are many Phi A Phi^T itself, (n, n), is kept up to date, in O(n^2) a step.
 
     Args:
         features: (n, d), the longest of about unit length.
@@ -150,33 +184,62 @@ def dpp_order(features: Tensor, count: int) -> Tensor:
         (count,) int64, in the order in which they are chosen.
     """
     rows = features.double() / RIDGE**0.5
-    if rows.shape[1] > len(rows):
-        # The same products in n coordinates.
-        rows = torch.linalg.qr(rows.T, mode="r").R.T.contiguous()
-    inverse = torch.eye(rows.shape[1], dtype=rows.dtype, device=rows.device)
-    gain = rows.square().sum(dim=1)
-    chosen = []
+    gain, is_wide = rows.square().sum(dim=1), rows.shape[1] > len(rows)
+    inner = rows @ rows.T if is_wide else torch.eye(rows.shape[1], dtype=rows.dtype, device=rows.device)
+    order = torch.empty(0, dtype=torch.int64, device=rows.device)
     with _one_thread():
-        for _ in range(count):
-            row = int(gain.argmax())
-            chosen.append(row)
-            along = inverse @ rows[row]
-            scale = 1 + along @ rows[row]
-            gain -= (rows @ along).square() / scale
-            gain[row] = -torch.inf
-            inverse -= along[:, None] * (along / scale)
-    return torch.tensor(chosen, dtype=torch.int64, device=rows.device)
+        while len(order) < count:
+            leaders, bound = _leaders(gain)
+            along = inner[leaders] if is_wide else rows[leaders] @ inner
+            kernel = along[:, leaders] if is_wide else along @ rows[leaders].T
+            picked = _likeliest_of(kernel, gain[leaders], bound, count - len(order))
+            identity = torch.eye(len(picked), dtype=rows.dtype, device=rows.device)
+            factor = torch.linalg.cholesky(identity + kernel[picked][:, picked])
+            along = torch.linalg.solve_triangular(factor, along[picked], upper=False)
+            inner -= along.T @ along
+            gain -= (along if is_wide else along @ rows.T).square().sum(dim=0)
+            gain[leaders[picked]] = -torch.inf
+            order = torch.cat([order, leaders[picked]])
+    return order
+
+
+def _likeliest_of(kernel: Tensor, gain: Tensor, bound: float, count: int) -> list[int]:
+    """The next choices of `dpp_order` among k rows: at least one, and more while none gains less than `bound`.
+
+    Args:
+        kernel: (k, k) Phi A Phi^T of these rows.
+        gain: (k,) its diagonal; -inf for a row that is chosen already.
+        bound: The largest gain of all others.
+        count: At most so many.
+    """
+    products, left = kernel.cpu().numpy(), gain.cpu().numpy()
+    columns = np.empty((min(count, len(left)), len(left)))
+    picked: list[int] = []
+    while len(picked) < count and (not picked or left.max() >= bound):
+        row, before = int(left.argmax()), columns[: len(picked)]
+        column = (products[row] - before[:, row] @ before) / math.sqrt(1 + left[row])
+        columns[len(picked)] = column
+        picked.append(row)
+        left -= column**2
+        left[row] = -np.inf
+    return picked
+
+
+def _leaders(gain: Tensor) -> tuple[Tensor, float]:
+    """The indices (k,) of the tokens that add most, and how much the best of all others adds."""
+    best = gain.topk(min(_LEADERS + 1, len(gain)))
+    others = best.values[_LEADERS:].tolist()
+    return best.indices[:_LEADERS], max(others, default=-math.inf)
 
 
 def dpp_flops(n: int, d: int, count: int) -> float:
-    """Operations of `dpp_order` of features (n, d), leading terms."""
-    width = min(n, d)
-    return 2.0 * d * n * n * (d > n) + count * (2.0 * n * width + 4.0 * width**2)
+    """Operations of `dpp_order` of features (n, d), taken one step after another; leading terms."""
+    return 2.0 * d * n**2 + count * 2.0 * n**2 if d > n else count * (2.0 * n * d + 4.0 * d**2)
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """While inside: one CPU thread. A step takes a tenth of a millisecond; waiting for other threads may take ten."""
+    """While inside: one CPU thread. A product takes a millisecond; waiting for other threads may take ten."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
-from torch.nn import functional
 
 from pinpoint_data.errors import UsageError
 from pinpoint_data.ranking import IntArray
 from training.aligner.model import window_tokens
 from training.selectors.base import Kept, Need, Selector
+from training.selectors.greedy import cosines
 from training.window_scorers.base import Scores, window_places
 
 if TYPE_CHECKING:
     from training.selectors.sample import EncodedSample
 
-# Cosines are float32: tokens with equal features must tie, whichever kernel made their last bits.
+# Means of float32: windows of equal cosines must tie, whatever their last bits say.
 _DIGITS = 6
 
 
@@ -57,13 +57,11 @@ class RefitSelector(Selector):
     def select(self, sample: EncodedSample, budgets: Sequence[int]) -> list[Kept]:
         """The best tokens of the best windows."""
         visual, question = sample.shared()
-        cosines = (functional.normalize(visual, dim=1) @ functional.normalize(question, dim=1).T).round(
-            decimals=_DIGITS
-        )
+        similar = cosines(visual, question)
         members = [window_tokens(page.windows.rows_cols, page.grid.cols) for page in sample.pages]
         within = np.empty(sample.n_tokens, dtype=np.int64)
-        within[sample.order(cosines.amax(dim=1))] = np.arange(sample.n_tokens)
-        opened = window_places(_relevance(sample, cosines, members), sample.question_id)
+        within[sample.order(similar.amax(dim=1))] = np.arange(sample.n_tokens)
+        opened = window_places(_relevance(sample, similar, members), sample.question_id)
         first_share, first = _openings(sample, members, opened, within, self.keep)
         given = first_share < sum(map(len, opened))
         best_first = np.lexsort((within, np.where(given, first_share, first), ~given))
@@ -71,11 +69,11 @@ class RefitSelector(Selector):
         return sample.keep_first(best_first, budgets, flops)
 
 
-def _relevance(sample: EncodedSample, cosines: Tensor, members: Sequence[Tensor]) -> Scores:
+def _relevance(sample: EncodedSample, similar: Tensor, members: Sequence[Tensor]) -> Scores:
     """R of every window, one array a page, from all cosines (N, m) and the tokens (w, t) of each page's windows."""
     found = []
     for place, inside in zip(sample.slices, members, strict=True):
-        best = cosines[place][inside.to(cosines.device)].amax(dim=1)
+        best = similar[place][inside.to(similar.device)].amax(dim=1)
         found.append(best.mean(dim=1).cpu().numpy().astype(np.float64).round(_DIGITS))
     return found
 

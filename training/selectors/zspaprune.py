@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pinpoint_data.errors import UsageError
 from training.selectors.base import Kept, Selector
-from training.selectors.greedy import MOST_JOINT, check_most_joint, farthest_first, no_masks, parts_of, unit
+from training.selectors.greedy import MOST_JOINT, check_most_joint, cosines, farthest_first, no_masks, parts_of, unit
 
 if TYPE_CHECKING:
     from training.selectors.sample import EncodedSample
@@ -54,9 +54,8 @@ class ZspaPruneSelector(Selector):
         """A core and what differs from it, afresh for each budget, exactly as many as allowed."""
         masks, (relevance, cost) = no_masks(sample, budgets), self._relevance(sample)
         flops = [cost] * len(budgets)
-        tokens = unit(sample.tokens)
         for part in parts_of(sample, budgets, self.most_joint):
-            rows = tokens[part.candidates]
+            rows = unit(sample.tokens[part.candidates])
             ranked = relevance[part.candidates].argsort(descending=True, stable=True)
             for number, budget in enumerate(part.budgets):
                 # The core's own cosines are taken too, of every token with each of it: a step is a step.
@@ -72,5 +71,5 @@ class ZspaPruneSelector(Selector):
         """P (N,), and the operations it took."""
         visual, question = sample.shared()
         pooled = question.mean(dim=0, keepdim=True) if self.pool == "mean" else question
-        cosines = unit(visual) @ unit(pooled).T
-        return torch.amax(cosines, dim=1), 2.0 * cosines.numel() * visual.shape[1]
+        found = cosines(visual, pooled)
+        return torch.amax(found, dim=1), 2.0 * found.numel() * visual.shape[1]
