@@ -269,10 +269,15 @@ def test_exact_budgets_and_nested_stages(deep: dict[str, Path], name: str) -> No
     assert (again.mask == checked_select(selector, sample, [5])[0].mask).all()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("family", ["llava-next", "qwen2.5-vl", "qwen3-vl"])
-def test_every_family_and_shallow_decoders(tiny_model: Callable[..., Any], family: str) -> None:
-    sample = model_sample(tiny_model(family), [noise(30, 900) if family == "llava-next" else noise(200, 150)])
-    for name in ("sparsevlm", "sparsevlm-unpruned", "pyramiddrop", "pyramiddrop-unpruned", "fastv"):
+def test_every_family_in_16_bits_too_and_shallow_decoders(
+    tiny_model: Callable[..., Any], family: str, dtype: str
+) -> None:
+    model = tiny_model(family, dtype=dtype)
+    sample = model_sample(model, [noise(30, 900) if family == "llava-next" else noise(200, 150)])
+    pruning = ("sparsevlm", "sparsevlm-unpruned", "pyramiddrop", "pyramiddrop-unpruned", "fastv", "btp", "ivc-prune")
+    for name in pruning:
         [kept] = checked_select(make_selector(name), sample, [9])
         assert kept.mask.sum() == 9 and kept.layers is not None
 
