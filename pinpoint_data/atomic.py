@@ -24,8 +24,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
         with beside.open("rb+") as handle:
             os.fsync(handle.fileno())
         beside.replace(path)
-    except BaseException:
+    except BaseException as error:
         beside.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # a full disk does not say what it had no room for
         raise
     sync_folder(path.parent)
 

@@ -44,8 +44,9 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.M
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(call, fail)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="No space left") as failed:
         write_text(file, "new")
+    assert failed.value.filename == str(file)  # which the command line then names
     assert file.read_text() == "old"
     assert names(tmp_path) == ["a.txt"]
 

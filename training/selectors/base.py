@@ -165,7 +165,8 @@ def make_selector(name: str, options: Mapping[str, Any] | None = None) -> Select
     """The selector of a registered name, or of `package.module:attribute`, made with `options`.
 
     Raises:
-        UsageError: No such name, options it does not take, or what it makes is no selector.
+        UsageError: No such name, options it does not take, or what it makes is no selector that can be told apart and
+            asked: its name and its needs.
     """
     found = _FACTORIES.get(name) or (name if ":" in name else None)
     if found is None:
@@ -177,6 +178,12 @@ def make_selector(name: str, options: Mapping[str, Any] | None = None) -> Select
         raise UsageError(f"selector {name!r} does not take these options: {error}") from error
     if not isinstance(selector, Selector):
         raise UsageError(f"{name!r} made a {type(selector).__name__}, which is no Selector")
+    shown = getattr(selector, "name", None)
+    # It becomes a row of tables, a label of drawings and part of score names: one line that any file can hold.
+    if not (isinstance(shown, str) and shown.strip() and shown.isprintable()):
+        raise UsageError(f"selector {name!r} must have a name of one line of printable text, got {shown!r}")
+    if unknown := sorted(map(str, set(selector.needs) - set(NEEDS))):
+        raise UsageError(f"selector {name!r} needs {unknown[0]!r}, which is none of {', '.join(NEEDS)}")
     return selector
 
 
@@ -184,8 +191,9 @@ def _imported(reference: str) -> Callable[..., Selector]:
     module, _, attribute = reference.partition(":")
     try:
         factory: Callable[..., Selector] = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"selector {reference!r} cannot be imported: {error}") from error
+    except (ImportError, AttributeError, ValueError, SyntaxError) as error:
+        remedy = f"is {module!r} installed, or its folder on PYTHONPATH?" if isinstance(error, ImportError) else None
+        raise UsageError(f"selector {reference!r} cannot be imported: {error}", remedy=remedy) from error
     return factory
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from pinpoint_data.errors import TrainingError
+from pinpoint_data.errors import TrainingError, UsageError
 from tests.training.selectors.samples import given_sample, unit_rows
-from training.selectors import DecoderLayers, EncodedSample, Kept, Selector, checked_select
+from training.selectors import DecoderLayers, EncodedSample, Kept, Selector, checked_select, make_selector
 
 N = 6
 
@@ -85,3 +86,33 @@ def test_a_bug_of_somebody_elses_names_selector_and_question(wrong: Any, kind: t
     with pytest.raises(kind) as caught:
         _given(wrong)
     assert caught.value.__notes__ == ["selector 'giving', question test/1"]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({}, "must have a name of one line of printable text, got None"),
+        ({"name": " "}, "a name of one line"),
+        ({"name": 5}, "a name of one line"),
+        ({"name": "two\nlines"}, "a name of one line"),
+        ({"name": "\ud800"}, "a name of one line"),
+        ({"name": "fine", "needs": frozenset({"gpu"})}, "needs 'gpu', which is none of shared, vision"),
+    ],
+)
+def test_a_selector_that_no_table_can_name_or_no_run_can_serve_is_refused(
+    monkeypatch: pytest.MonkeyPatch, attributes: dict[str, Any], message: str
+) -> None:
+    made = type("Made", (Selector,), {"select": lambda self, sample, budgets: [], **attributes})
+    monkeypatch.setattr("training.selectors.base._FACTORIES", {"made": made})
+    with pytest.raises(UsageError, match=message):
+        make_selector("made")
+
+
+def test_a_module_that_is_not_there_or_no_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="cannot be imported: No module named 'no_such'") as refused:
+        make_selector("no_such:Thing")
+    assert "its folder on PYTHONPATH" in str(refused.value)
+    (tmp_path / "broken_ideas.py").write_text("class Thing(:\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(UsageError, match=r"broken_ideas:Thing' cannot be imported: invalid syntax"):
+        make_selector("broken_ideas:Thing")
