@@ -59,12 +59,12 @@ class Ledger:
             cost: What it took, asked once it is made; the seconds of making it and `flops` by default.
             flops: Operations of making it, or what tells them from it.
         """
-        self._used.add(name)
         if name not in self._made:
             made, own = self._timed(make)
             self._made[name] = made
             if name not in self.costs:
                 self.costs[name] = Cost(own, flops(made) if callable(flops) else flops) if cost is None else cost()
+        self._used.add(name)
         found: Signal = self._made[name]
         return found
 

@@ -140,8 +140,8 @@ class EncodedSample:
         Raises:
             TrainingError: A score is not finite, or there is not one a token.
         """
-        values = scores.detach().cpu().numpy() if isinstance(scores, Tensor) else np.asarray(scores)
-        values = values.astype(np.float64)
+        # NumPy has no bfloat16, and some devices no float64.
+        values = scores.detach().cpu().double().numpy() if isinstance(scores, Tensor) else np.asarray(scores, float)
         if values.shape != (self.n_tokens,) or not np.isfinite(values).all():
             raise TrainingError(
                 f"scores must be {self.n_tokens} finite numbers, one a token, got {values.shape} "

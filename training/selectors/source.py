@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 import torch
 from torch import Tensor
 
-from pinpoint_data.errors import TrainingError
+from pinpoint_data.errors import PageError, TrainingError
 from training.backbones.base import Backbone, PageInput, encode_pages
+from training.evaluation.intervals import FloatArray
 from training.ledger import Cost, Ledger
 from training.pages.memory import PageMemory
 from training.selectors.base import Need
@@ -50,6 +51,7 @@ class SignalSource:
         self.device = torch.device("cpu")
         self.shared_dim = backbone.shared_dim
         self._pages: PageMemory[Tensor] = PageMemory(self._encode, len)
+        self._of_pages: dict[str, PageMemory[FloatArray]] = {}
 
     @property
     def offers(self) -> frozenset[Need]:
@@ -87,6 +89,26 @@ class SignalSource:
         """(m, d_t) float32."""
         return torch.as_tensor(self.backbone.encode_question(question)).float().to(self.device)
 
+    def of_pages(
+        self, name: str, pages: Sequence[PageInput], make: Callable[[PageInput], FloatArray]
+    ) -> list[tuple[FloatArray, float]]:
+        """Values of a page's tokens, made once a page for all questions and all who know them by name.
+
+        Args:
+            name: What they are.
+            pages: Of a question.
+            make: Makes those of one page, (n,).
+
+        Returns:
+            Those of each page, and the seconds they took when they were made.
+        """
+
+        def made(missing: Sequence[PageInput]) -> tuple[list[FloatArray], float]:
+            started = self.clock()
+            return [make(page) for page in missing], self.clock() - started
+
+        return self._of_pages.setdefault(name, PageMemory(made, len)).get(pages)
+
     def vision(self, pages: Sequence[PageView]) -> VisionSignals:
         """Attention and keys of the vision tower."""
         self._lacking("a vision tower")
@@ -108,7 +130,10 @@ class SignalSource:
             made = [self.cache.tokens(page.page_id) for page in pages]
         else:
             made = [page.tensor() for page in encode_pages(self.backbone, pages)]
-        return made, self.clock() - started
+        made = [tokens.to(self.device) for tokens in made]
+        seconds = self.clock() - started
+        _check_finite(self.backbone, pages, made)
+        return made, seconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +211,10 @@ class ModelSource(SignalSource):
         found = [page.vision for page in self._of(pages)]
         signals = [own for own in found if own is not None]
         if len(signals) < len(found):
-            self._lacking("watched its vision tower: no selector said that it needs `vision`;")
+            raise TrainingError(
+                f"backbone {self.backbone.name!r} was not watched as it encoded the pages",
+                remedy="name `vision` among what the selector needs",
+            )
         return VisionSignals.cat(signals)
 
     def clip_signals(self, pages: Sequence[PageView], question: str) -> ClipSignals:
@@ -222,4 +250,18 @@ class ModelSource(SignalSource):
         else:
             plain = self.model.encode(images, layouts)
             seen = [SeenPage(layout, visual, None) for layout, visual in zip(layouts, plain, strict=True)]
-        return seen, self.clock() - started
+        seconds = self.clock() - started
+        _check_finite(self.backbone, pages, [page.visual.tokens for page in seen])
+        return seen, seconds
+
+
+def _check_finite(backbone: Backbone, pages: Sequence[PageInput], tokens: Sequence[Tensor]) -> None:
+    """Refuse what would be ranked, silently, by numbers that are none."""
+    for page, own in zip(pages, tokens, strict=True):
+        if not own.isfinite().all():
+            raise PageError(
+                "tokens-not-finite",
+                f"backbone {backbone.name!r} gave visual tokens that are not finite",
+                record=f"page {page.page_id}",
+                remedy="take a dtype of a wider range, such as bfloat16 or float32",
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 
 import numpy as np
@@ -17,7 +18,6 @@ from tests.training.selectors.evaluated import assert_exact, assert_nested, firs
 from tests.training.selectors.samples import given_sample, model_sample, unit_rows
 from tests.training.vlm.pictures import noise
 from training.selectors import checked_select, make_selector
-from training.selectors import docprune as module
 from training.selectors.docprune import background_share, smoothed
 
 
@@ -76,6 +76,9 @@ class TestBackgroundShare:
         grid = even_grid(1, 4, 4, 1, "test")
         assert background_share(Image.fromarray(grey), grid, 1.0).tolist() == [1, 1, 0, 0]
         assert background_share(Image.fromarray(grey), grid, 2.0).tolist() == [1, 1, 1, 0]
+        grey = np.array([[100, 100, 101, 98]], np.uint8)
+        for tau_e, share in ((0.5, [1, 1, 0, 0]), (1.0, [1, 1, 0, 0]), (1.5, [1, 1, 1, 0]), (256.0, [1, 1, 1, 1])):
+            assert background_share(Image.fromarray(grey), grid, tau_e).tolist() == share
 
     @given(
         st.integers(1, 9), st.integers(1, 9), st.integers(1, 5), st.integers(1, 5), st.integers(0, 999), st.booleans()
@@ -178,11 +181,11 @@ class TestDocPrune:
         assert set(order[3:5]) == {1, 5}
 
     def test_without_background_pruning_only_the_question_counts(self):
-        tokens, question = unit_rows(12, 8, 1), unit_rows(3, 8, 2)
-        sample = given_sample(tokens, (3, 4), question)
+        tokens, question = unit_rows(72, 8, 1), unit_rows(3, 8, 2)
+        sample = given_sample(tokens, (9, 8), question)
         relevance = (tokens @ question.T).sum(axis=1)
         expected = np.argsort(-smoothed(relevance.astype(np.float64), sample.pages[0].grid, 1.0)).tolist()
-        assert first_tokens(make_selector("docprune", {"tau_bg": 1.0}), sample, 12) == expected
+        assert first_tokens(make_selector("docprune", {"tau_bg": 1.0}), sample, 72) == expected
 
     def test_pages_compete_and_budgets_nest(self):
         sample = given_sample([unit_rows(20, 6), unit_rows(12, 6, 1)], [(4, 5), (3, 4)], unit_rows(2, 6, 2))
@@ -205,32 +208,19 @@ class TestDocPrune:
         # 60 of 437 tokens, 40 times: no row or column is favoured; five standard deviations of a row are 0.06.
         assert np.abs(share.mean(axis=1) - 60 / 437).max() < 0.06
 
-    def test_a_page_is_decoded_once(self):
+    def test_a_page_is_decoded_once_for_all_questions_and_selectors(self):
         decoded = []
         sample = given_sample([np.zeros((4, 2))] * 2, [(2, 2), (1, 4)], np.ones((1, 2)))
         sample = _with_image(sample, _striped((2, 2), {0: 0.4}), _striped((1, 4), {}), decoded=decoded)
-        selector = make_selector("docprune")
-        for question_id in ("a", "b"):
-            view = dataclasses.replace(sample.view, question_id=question_id)
-            asked = sample.source.sample(view)
-            _, _, signals = asked.ledger.charged(lambda asked=asked: selector.select(asked, [1]))
+        for question_id, name in itertools.product("ab", ("docprune", "docprune-background")):
+            asked = sample.source.sample(dataclasses.replace(sample.view, question_id=question_id))
+            selector = make_selector(name)
+            _, _, signals = asked.ledger.charged(lambda asked=asked, of=selector: of.select(asked, [1]))
             assert signals["pixels"].flops == 2 * (20 * 20 + 40 * 10)
             assert signals["pixels"].seconds > 0
         assert len(decoded) == 2
-
-    def test_pages_met_long_ago_are_forgotten(self, monkeypatch):
-        monkeypatch.setattr(module, "_MOST_TOKENS", 8)
-        decoded = []
-        sample = given_sample([np.zeros((4, 2))] * 3, [(2, 2), (1, 4), (4, 1)], np.ones((1, 2)))
-        sample = _with_image(sample, *[_striped(s, {}) for s in ((2, 2), (1, 4), (4, 1))], decoded=decoded)
-        selector = make_selector("docprune-background")
-        selector.select(sample, [1])
-        assert len(decoded) == 3  # all pages of one question stay, whatever their size
-        for page in sample.pages:
-            alone = sample.source.sample(dataclasses.replace(sample.view, pages=(page,)))
-            selector.select(alone, [1])
-            selector.select(sample.source.sample(alone.view), [1])
-        assert len(decoded) < 3 + 3
+        make_selector("docprune", {"tau_e": 3.0}).select(sample, [1])
+        assert len(decoded) == 4  # other greys are background
 
     def test_options(self):
         for options, named in (({"tau_bg": 1.1}, "tau_bg"), ({"sigma": 0.0}, "sigma"), ({"tau_e": -1.0}, "tau_e")):
