@@ -45,6 +45,8 @@ format: install
 pictures: install
 	rm -rf build/pictures
 	$(BIN)/pinpoint demo build/pictures
+	$(BIN)/pinpoint benchmark build/pictures/run --dataset build/pictures/dataset \
+	  --workspace build/pictures/workspace --out build/pictures/benchmark --examples 1
 	$(BIN)/python docs/make_pictures.py build/pictures docs/images
 
 # A whole annotation campaign against a real Label Studio: 500 tasks, an upload killed half way, three annotators.

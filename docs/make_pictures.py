@@ -1,4 +1,4 @@
-"""Copy the pictures of a finished demo into the README's folder, at the size a page needs.
+"""Copy the pictures of a finished demo and a benchmark of its run into the README's folder, at the size a page needs.
 
 python docs/make_pictures.py DEMO docs/images
 """
@@ -11,7 +11,11 @@ from pathlib import Path
 from PIL import Image
 
 WIDTH = 1000
-PICTURES = {"select.jpg": "select-2/selection.png", "evidence.jpg": "gold-generated-infovqa.png"}
+PICTURES = {
+    "select.jpg": "select-2/selection.png",
+    "evidence.jpg": "gold-generated-infovqa.png",
+    "benchmark.jpg": "benchmark/examples/example-1.png",
+}
 
 
 def main() -> None:
