@@ -24,6 +24,7 @@ def test_outliers_are_those_of_a_tile() -> None:
 
     assert of(SCORES) == [1]
     assert of(np.ones(6)) == []
+    assert of([3, 8, 1, 4, 2, 5]) == []
     # Beside twelve tokens of a hundred times as much, 20 is none; each tile has its own.
     both = np.array(SCORES + [100 * i for i in SCORES] + [100 * i for i in SCORES])
     assert of(both, tile=[0] * 6 + [1] * 12) == [1, 7, 13]
@@ -53,6 +54,14 @@ def test_neighbours_against_a_full_sort() -> None:
                 [int(i) for i in np.argsort(-cosines[token]) if i != token][:3]
             )
         assert set(np.flatnonzero(found).tolist()) == near - set(np.flatnonzero(mask).tolist())
+
+
+def test_no_token_is_its_own_neighbour() -> None:
+    """Of 0, 100 and 170 degrees the second is nearest to the first, though it points away."""
+    angles = torch.tensor([0.0, 100.0, 170.0]).deg2rad()
+    keys = torch.stack([angles.cos(), angles.sin()], dim=1)
+    [found] = with_neighbours([np.array([True, False, False])], keys, [slice(0, 3)], 1)
+    assert found.tolist() == [False, True, False]
 
 
 def test_neighbours_are_on_the_same_page() -> None:
