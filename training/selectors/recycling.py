@@ -24,7 +24,7 @@ def cluster_means(states: Tensor, clusters: int) -> tuple[Tensor, Tensor, Tensor
         (clusters, d) means in the type of `states`; (clusters,) indices of the centres; (m,) the cluster of each token.
     """
     exact = states.float()
-    distance = _distances(exact / states.shape[1] ** 0.5)
+    distance = distances(exact / states.shape[1] ** 0.5)
     density = (-distance.topk(clusters, dim=1, largest=False).values.square().mean(dim=1)).exp()
     place = density.argsort(descending=True, stable=True).argsort()
     largest = float(distance.max())
@@ -42,8 +42,8 @@ def cluster_means(states: Tensor, clusters: int) -> tuple[Tensor, Tensor, Tensor
     return (sums / cluster.bincount(minlength=clusters)[:, None]).to(states), centres, cluster
 
 
-def _distances(rows: Tensor) -> Tensor:
-    """(m, m) float32: exactly symmetric, and 0 to itself.
+def distances(rows: Tensor) -> Tensor:
+    """(m, m): Euclidean distances of rows (m, d), exactly symmetric, and 0 of each to itself.
 
     Two tokens that are each other's nearest are equally dense: rounding must not say otherwise.
     """

@@ -20,7 +20,7 @@ from tests.training.selectors.samples import given_sample, model_sample, unit_ro
 from tests.training.vlm.eager import eager, recorded
 from tests.training.vlm.tiny import tiny_model_folder
 from training.selectors import EncodedSample, checked_select, make_selector
-from training.selectors.btp import by_attention, farthest_points, in_proportion, max_min, rebalanced, spread
+from training.selectors.btp import Candidates, by_attention, farthest_points, in_proportion, max_min, rebalanced, spread
 from training.vlm import open_model
 
 LAYERS = 8
@@ -35,6 +35,16 @@ def test_attention_of_the_first_half_goes_first() -> None:
     assert rebalanced(ranked, 3, 6, 3).tolist() == [1, 2, 0]
     assert rebalanced(ranked, 0, 0, 3).tolist() == []
     assert by_attention(np.zeros(3), np.array([2, 0, 1])).tolist() == [1, 2, 0]
+
+
+def test_first_stage_looks_far_into_the_ranking(monkeypatch: pytest.MonkeyPatch) -> None:
+    # 20 of 40 tokens, the lower half looked at most: int(0.3 x 20) = 6 of the int(3.7 x 6) = 22 best, which hold 0 and 1.
+    monkeypatch.setattr("training.selectors.btp.farthest_points", lambda *_: np.zeros(0, np.int64))
+    found = object.__new__(Candidates)
+    found.sample, found.tokens, found.ranked = None, np.arange(40), np.r_[20:40, :20]  # type: ignore[assignment]
+    found.diverse = lambda *_: np.zeros(0, np.int64)  # type: ignore[method-assign]
+    assert sorted(found.for_llava(0, 20, True).tolist()) == [0, 1, 20, 21, 22, 23]
+    assert sorted(found.for_llava(0, 20, False).tolist()) == [20, 21, 22, 23, 24, 25]
 
 
 def test_spread_by_hand() -> None:

@@ -45,6 +45,11 @@ def test_joint_order_by_hand() -> None:
     assert joint_order([(np.array([2]), 1), (second, 1)], second).tolist() == [0, 2, 1, 3]
 
 
+def test_lengths_of_lists() -> None:
+    assert [count(0.4, n) for n in (2880, 9, 11)] == [1152, 4, 4]  # 3.6 and 4.4 of the last two
+    assert count(0.01, 20) == 1
+
+
 @settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 60))
 def test_published_lengths_give_the_published_union(seed: int, n: int) -> None:

@@ -60,6 +60,7 @@ def test_layers_at_the_same_depth() -> None:
     assert scaled_layers([2, 6, 15], 32, 32) == [2, 6, 15]
     assert scaled_layers([2, 6, 15], 32, 28) == [2, 5, 13]
     assert scaled_layers([2, 6, 15], 32, 36) == [2, 7, 17]
+    assert scaled_layers([2, 4], 32, 9) == [1, 1]  # 0.56 and 1.13
     assert scaled_layers([1, 2, 3], 4, 2, first=1) == [1, 1, 1]
     with pytest.raises(TrainingError, match="1 decoder layers"):
         scaled_layers([1, 2, 3], 4, 1, first=1)

@@ -21,9 +21,10 @@ from tests.training.vlm.eager import eager
 from tests.training.vlm.pictures import noise
 from tests.training.vlm.tiny import tiny_model_folder
 from training.selectors import EncodedSample, Kept, checked_select, make_selector
-from training.selectors.recycling import cluster_means
+from training.selectors.recycling import cluster_means, distances
 from training.selectors.sparsevlm import SparseVlmSelector, raters
 from training.vlm import VisionLanguageModel, open_model
+from training.vlm.decoder_walk import DecoderWalk
 
 SIZES = {"llava-next": [(30, 900)], "qwen2-vl": [(200, 150), (120, 90)]}
 
@@ -224,13 +225,42 @@ def test_clusters_by_hand(m: int, count: int, rows: int, monkeypatch: pytest.Mon
     monkeypatch.setattr("training.selectors.recycling.chunk_length", lambda *_: rows)
     states = torch.randn(m, 6, generator=torch.Generator().manual_seed(m))
     # What all have in common is large, as in the hidden states of language models, and tells no two apart.
-    states[:, 2] += 1000
+    states[:, 2] += 10_000
     centres, belongs = clusters_by_hand(states, count)
     means, at, cluster = cluster_means(states, count)
     assert at.tolist() == centres and cluster.tolist() == belongs
     for number in range(count):
         members = [i for i, own in enumerate(belongs) if own == number]
         torch.testing.assert_close(means[number], states[members].mean(dim=0))
+
+
+@pytest.mark.parametrize("rows", [7, 30, 100])
+def test_distances_are_the_same_both_ways(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.selectors.recycling.chunk_length", lambda *_: rows)
+    states = torch.randn(80, 33, generator=torch.Generator().manual_seed(1))
+    found = distances(states)
+    assert torch.equal(found, found.T) and not found.diagonal().any()
+    expected = (states[:, None].double() - states.double()).norm(dim=-1).float()
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_recycled_tokens_stand_where_their_cluster_has_its_centre(
+    deep: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def last_as_centre(states: Tensor, _: int) -> tuple[Tensor, Tensor, Tensor]:
+        return states[-1:], torch.tensor([len(states) - 1]), torch.zeros(len(states), dtype=torch.int64)
+
+    stages = []
+    keep = DecoderWalk.keep
+
+    def watched(walk: DecoderWalk, visual: Tensor, **options: Any) -> None:
+        stages.append(torch.equal(walk.hidden[options["merged_at"]], options["merged"]))
+        keep(walk, visual, **options)
+
+    monkeypatch.setattr("training.selectors.sparsevlm.cluster_means", last_as_centre)
+    monkeypatch.setattr(DecoderWalk, "keep", watched)
+    SparseVlmSelector().select(sample_of(deep["qwen2-vl"])[1], [9])
+    assert stages == [True, True, True]
 
 
 def test_clusters_worked_out_on_paper() -> None:

@@ -168,6 +168,23 @@ def test_region_comes_first(tiny_model: Callable[..., Any], pages: list[Image.Im
     assert set(np.flatnonzero(more.mask)) == inside | {outside}
 
 
+@pytest.mark.parametrize(("family", "base"), [("llava-next", 336), ("qwen2-vl", 224)])
+def test_smallest_window_of_a_family(
+    tiny_model: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, family: str, base: int
+) -> None:
+    bases = []
+
+    def watched(maps: Any, cells: Any, base: float, generator: Any) -> Any:
+        bases.append(base)
+        return best_window(maps, cells, base, generator)
+
+    monkeypatch.setattr("training.selectors.vicrop.best_window", watched)
+    sample = model_sample(tiny_model(family), [Image.new("RGB", (30, 600), "white")])
+    for options in ({}, {"base": 50}):
+        make_selector("vicrop-region", options).select(sample, [1])
+    assert bases == [base, 50]
+
+
 def test_an_empty_suffix_looks_at_the_prompt_that_others_look_at(
     tiny_model: Callable[..., Any], pages: list[Image.Image]
 ) -> None:
