@@ -38,7 +38,7 @@ def test_attention_of_the_first_half_goes_first() -> None:
 
 
 def test_first_stage_looks_far_into_the_ranking(monkeypatch: pytest.MonkeyPatch) -> None:
-    # 20 of 40 tokens, the lower half looked at most: int(0.3 x 20) = 6 of the int(3.7 x 6) = 22 best, which hold 0 and 1.
+    # 20 of 40 tokens, the lower half looked at most: int(0.3 x 20) = 6 of the int(3.7 x 6) = 22 best; 0 and 1 are in.
     monkeypatch.setattr("training.selectors.btp.farthest_points", lambda *_: np.zeros(0, np.int64))
     found = object.__new__(Candidates)
     found.sample, found.tokens, found.ranked = None, np.arange(40), np.r_[20:40, :20]  # type: ignore[assignment]
