@@ -91,7 +91,8 @@ class Asking:
 
     def _choice(self, name: str, sample: EncodedSample, made: dict[str, _Choice], blind: dict[str, _Choice]) -> _Choice:
         selector = self.selectors[name]
-        known = made if selector.reads_question else blind
+        # Gold boxes are a question's own, even for one that does not read its text.
+        known = made if selector.reads_question or "evidence" in selector.needs else blind
         if name not in known:
             known[name] = _choose(selector, sample, self.budgets)
         return known[name]

@@ -45,7 +45,7 @@ class Questions(_Object):
     left_out: dict[str, Count]
     """Questions that were not scored, by reason."""
     refused: dict[str, Count]
-    """Questions whose pages could not be used, by code."""
+    """Questions whose pages could not be used, by code; `no-answer`: scored, but some answer to it failed."""
 
 
 class Rows(_Object):

@@ -372,6 +372,12 @@ class TestBlind:
 
         same(kept, benchmark(made, tmp_path / "two.jsonl", [Asked("blind")]))
 
+    def test_one_that_knows_the_gold_boxes_is_asked_for_each_question(self, run):
+        oracle = Blind("blind")
+        oracle.needs = frozenset({"evidence"})
+        data = run([oracle])
+        assert oracle.asked == [sample.question_id for sample in data.samples]
+
     def test_pages_met_long_ago_are_forgotten(self, run, monkeypatch):
         monkeypatch.setattr("training.benchmark.asking.MOST_TOKENS", 1)
         blind = Blind("blind")
