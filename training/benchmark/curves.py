@@ -23,6 +23,7 @@ METRICS: Mapping[str, str] = {
     "all_hit": "All boxes hit",
     "any_hit": "Any box hit",
     "precision": "Precision",
+    "page_recall": "Page recall, questions of several pages",
     "layer_recall": "Evidence recall, mean over decoder layers",
 }
 AXES: Mapping[str, str] = {
@@ -44,7 +45,9 @@ WIDTH, HEIGHT = 980, 640
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 790, 18, 582
 PLOT = {"left": _LEFT, "right": _RIGHT, "top": _TOP, "bottom": _BOTTOM, "label": 812}
 """Edges of the plot inside the drawing, and where labels begin, for the script that moves labels."""
-_LABEL_X, LABEL_GAP, _LABEL_LETTERS = PLOT["label"], 15.0, 24
+_LABEL_X, LABEL_GAP, _LABEL_LETTERS = PLOT["label"], 15.0, 22
+PLUMBING, WARNING = "plumbing, not results", "#a8201a"
+"""What a drawing of a random model's choices says on itself: drawings get copied out of their report."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
 INK, MUTED, RULE = "#1d2430", "#5b6575", "#e3e7ec"
 
@@ -151,6 +154,8 @@ def curves_svg(
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>',
         *_axes(summary, scale, metric, axis),
     ]
+    if summary.get("plumbing"):
+        parts.append(f'<text x="{_LEFT + 10}" y="{_TOP + 22}" fill="{WARNING}" font-weight="700">{PLUMBING}</text>')
     # Grey lines first: a method is never hidden behind what it is held against.
     for name in sorted(drawn, key=lambda name: family_of(name) not in GREY):
         parts += _line(names.index(name), name, points[name], scale, styles[name], labels.get(name), whole)
@@ -158,10 +163,10 @@ def curves_svg(
 
 
 def curve(summary: Mapping[str, Any], selector: str, metric: str, axis: str) -> list[Point]:
-    """A selector's points, budget by budget; a budget without the score is left out."""
+    """A selector's points, from the smallest budget on; a budget without the score is left out."""
     scores = summary["scores"][selector]
     found = []
-    for at, budget in enumerate(summary["budgets"]):
+    for at, budget in sorted(enumerate(summary["budgets"]), key=lambda place: place[1]):
         name = share_name(budget)
         score, place = scores.get(f"{metric}@{name}"), scores.get(f"{axis}@{name}")
         if score is not None and place is not None:

@@ -62,3 +62,12 @@ def first_shown(summary: Mapping[str, Any], each: int = 2) -> list[str]:
     ranked = by_recall(summary)
     best = {name for family in FAMILIES for name in [n for n in ranked if family_of(n) == family][:each]}
     return [name for name in ranked if name in best or name in ("random", "uniform")]
+
+
+def drops_in_layers(scores: Mapping[str, Any]) -> bool:
+    """Whether the decoder's layers see, on average, other numbers of a selector's tokens than are left in the end."""
+    return any(
+        abs(score["mean"] - scores[name.removeprefix("layer_")]["mean"]) > 1e-9
+        for name, score in scores.items()
+        if name.startswith("layer_budget@")
+    )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
@@ -21,7 +20,6 @@ from markupsafe import Markup
 from pinpoint_data.atomic import write_text
 from pinpoint_data.errors import one_line
 from training.benchmark.curves import (
-    AXES,
     GREYS,
     LABEL_GAP,
     METRICS,
@@ -34,23 +32,22 @@ from training.benchmark.curves import (
 from training.benchmark.examples import Example
 from training.benchmark.families import FAMILIES, by_recall, family_of, first_shown, headline
 from training.benchmark.panels import example_panels
+from training.benchmark.rows import (
+    NAME,
+    axes,
+    correlation_rows,
+    cost_rows,
+    main_row,
+    positions,
+    readings,
+    strata_table,
+)
 from training.benchmark.scatter import scatter_svg
 from training.evaluation.question_scores import share_name
 from training.evaluation.report import counts_lines, interval_lines
-from training.evaluation.tables import short_number
 
 Summary = Mapping[str, Any]
-Cell = dict[str, Any]
-
-COMPARED = {"evidence_recall": "Evidence recall", "all_hit": "All boxes hit"}
-DIMENSIONS = {
-    "role": "Role of boxes",
-    "box_size": "Box over page",
-    "boxes": "Boxes of a question",
-    "pages": "Pages",
-    "source": "Source",
-}
-_NAME = 40
+COMPARED = ("evidence_recall", "all_hit")
 
 
 def write_html(file: Path, summary: Summary, examples: Sequence[Example] = ()) -> None:
@@ -71,7 +68,7 @@ def render(summary: Summary, examples: Sequence[Example] = ()) -> str:
     """The whole file; the same arguments give the same text."""
     style, script = _part("benchmark.css"), _part("benchmark.js")
     first, ranked = first_shown(summary), by_recall(summary)
-    views, strata = _views(summary, first), _strata(summary, ranked)
+    views, strata = _views(summary, first), strata_table(summary, ranked)
     return _template().render(
         style=Markup(style),
         script=Markup(script),
@@ -81,21 +78,21 @@ def render(summary: Summary, examples: Sequence[Example] = ()) -> str:
         head=_head(summary),
         views=views,
         metrics={view["metric"]: METRICS[view["metric"]] for view in views},
-        axes={view["axis"]: AXES[view["axis"]] for view in views},
+        axes=list(axes(summary)),
         legend=_legend(summary, first),
         budgets=[share_name(budget).removeprefix("0") for budget in summary["budgets"]],
         headline=list(summary["budgets"]).index(headline(summary["budgets"])),
-        rows=[_row(summary, name) for name in ranked],
-        positions=_positions(summary, ranked),
+        rows=[main_row(summary, name) for name in ranked],
+        controls=list(summary["lift"]),
+        readings=readings(summary, ranked),
+        positions=positions(summary, ranked),
         strata=strata,
-        costs=_costs(summary, ranked),
+        costs=cost_rows(summary, ranked),
         cost_budget=share_name(summary["cost_budget"]).removeprefix("0"),
         answers=_answers(summary, first),
-        compared=COMPARED,
-        names=[clipped(name, _NAME) for name in summary["selectors"]],
+        names=[clipped(name, NAME) for name in summary["selectors"]],
         pair=_first_pair(summary, ranked),
         examples=[example_panels(example, at, ranked, first) for at, example in enumerate(examples)],
-        grey=GREYS,
     )
 
 
@@ -126,9 +123,9 @@ def _embedded(value: Any) -> Markup:
 
 
 def _head(summary: Summary) -> dict[str, Any]:
-    named = {}
-    for key in ("dataset", "split", "backbone", "run", "program"):
-        value = summary.get(key)
+    named, given = {}, {**summary, "model": summary.get("settings", {}).get("model")}
+    for key in ("dataset", "split", "backbone", "model", "run", "program"):
+        value = given.get(key)
         # A backbone may come as its whole specification.
         value = value.get("name") if isinstance(value, Mapping) else value
         if value:
@@ -141,7 +138,7 @@ def _head(summary: Summary) -> dict[str, Any]:
         "plumbing": bool(summary.get("plumbing")),
         "warnings": [one_line(warning) for warning in summary.get("warnings", ())],
         "unavailable": {
-            clipped(name, _NAME): one_line(str(why)) for name, why in summary.get("unavailable", {}).items()
+            clipped(name, NAME): one_line(str(why)) for name, why in summary.get("unavailable", {}).items()
         },
     }
 
@@ -149,8 +146,9 @@ def _head(summary: Summary) -> dict[str, Any]:
 def _views(summary: Summary, first: Sequence[str]) -> list[dict[str, Any]]:
     """Every chart there is: a score against a budget; the script shows one at a time."""
     found = []
+    drawn = axes(summary)
     for metric in METRICS:
-        for axis in AXES:
+        for axis in drawn if metric != "layer_recall" or len(drawn) > 1 else ():
             if svg := curves_svg(summary, metric, axis, shown=first, whole=True):
                 found.append({"metric": metric, "axis": axis, "svg": Markup(svg)})
     return found
@@ -163,151 +161,9 @@ def _legend(summary: Summary, first: Sequence[str]) -> dict[str, list[dict[str, 
     for family in FAMILIES:
         for index, name in enumerate(names):
             if family_of(name) == family:
-                entry = {"index": index, "name": clipped(name, _NAME), "on": name in first}
+                entry = {"index": index, "name": clipped(name, NAME), "on": name in first}
                 found.setdefault(family, []).append(entry | {"key": Markup(key_svg(styles[name]))})
     return found
-
-
-def _cell(found: Mapping[str, Any] | None, most: float | None = 1.0) -> Cell:
-    """A score as a cell of a table: its text, what to sort it by, and how dark it is from 0 to 10."""
-    if found is None or found["mean"] is None:
-        return {"value": "", "text": "–", "interval": "", "heat": None}
-    mean, low, high = found["mean"], found.get("low"), found.get("high")
-    return {
-        "value": f"{mean:.6g}",
-        "text": short_number(mean, 3),
-        "interval": "" if low is None or high is None else f"{short_number(low, 2)}–{short_number(high, 2)}",
-        "heat": None if most is None else round(10 * min(1.0, max(0.0, mean / most))),
-    }
-
-
-def _row(summary: Summary, name: str) -> dict[str, Any]:
-    """A row of the main table: the first score at every budget, and others at the headline budget."""
-    scores, at = summary["scores"][name], share_name(headline(summary["budgets"]))
-    lifted = summary.get("lift", {}).get("random", {}).get(name, {})
-    return {
-        **_named(summary, name),
-        "cells": [_cell(scores.get(f"evidence_recall@{share_name(budget)}")) for budget in summary["budgets"]],
-        "more": [
-            *(_cell(scores.get(f"{metric}@{at}")) for metric in ("all_hit", "any_hit")),
-            _cell(scores.get(f"precision@{at}"), None),
-            _cell(lifted.get(f"evidence_recall@{at}"), None),
-            _cell(scores.get("full_coverage_budget"), None),
-            *(_cell(scores.get(f"{axis}@{at}"), None) for axis in AXES),
-        ],
-    }
-
-
-def _named(summary: Summary, name: str) -> dict[str, Any]:
-    index = list(summary["selectors"]).index(name)
-    return {"index": index, "name": clipped(name, _NAME), "full": clipped(name, 2000), "family": family_of(name)}
-
-
-def _positions(summary: Summary, ranked: Sequence[str]) -> list[dict[str, Any]]:
-    """For each selector, recall of boxes by the fifth of the page that they lie in, from the top."""
-    fifths = summary["strata"].get("position", {})
-    score = f"evidence_recall@{share_name(headline(summary['budgets']))}"
-    return [
-        {
-            **_named(summary, name),
-            "fifths": [
-                {"label": label, **_cell(found["scores"].get(name, {}).get(score))} for label, found in fifths.items()
-            ],
-        }
-        for name in (ranked if fifths else ())
-    ]
-
-
-def _strata(summary: Summary, ranked: Sequence[str]) -> dict[str, Any]:
-    """One table of all strata: a group of columns a dimension that has several, a row a selector."""
-    score = f"evidence_recall@{share_name(headline(summary['budgets']))}"
-    groups = {dimension: found for dimension in DIMENSIONS if len(found := summary["strata"].get(dimension, {})) > 1}
-    strata = [(dimension, label, found) for dimension, group in groups.items() for label, found in group.items()]
-    return {
-        "groups": [{"title": DIMENSIONS[dimension], "width": len(group)} for dimension, group in groups.items()],
-        "columns": [
-            {"label": clipped(label, 30), "questions": found["questions"], "boxes": found["boxes"]}
-            for _, label, found in strata
-        ],
-        "rows": [
-            {
-                **_named(summary, name),
-                "cells": [_cell(found["scores"].get(name, {}).get(score)) for _, _, found in strata],
-            }
-            for name in ranked
-        ],
-        "places": [(dimension, list(groups[dimension]).index(label)) for dimension, label, _ in strata],
-    }
-
-
-def _costs(summary: Summary, ranked: Sequence[str]) -> list[dict[str, Any]]:
-    """What a question costs each selector, the choice and the signals it chooses by; means over questions."""
-    found = []
-    for name in ranked:
-        own: dict[str, Any] = _named(summary, name)
-        for kind, unit in (("seconds", "s"), ("flops", "FLOP")):
-            means = {part: value["mean"] for part, value in summary["costs"].get(name, {}).get(kind, {}).items()}
-            signals = {part: value for part, value in means.items() if part != "choice"}
-            own[kind] = {
-                "choice": _amount(means.get("choice"), unit),
-                "signals": _amount(sum(signals.values()) if signals else None, unit),
-                "parts": " · ".join(
-                    f"{clipped(part, 20)} {_amount(value, unit)['text']}" for part, value in signals.items()
-                ),
-                "values": (means.get("choice", 0.0), sum(means.values())),
-            }
-        found.append(own)
-    for kind in ("seconds", "flops"):
-        values = [value for own in found for value in own[kind]["values"] if value > 0]
-        for own in found:
-            own[kind]["places"] = [_place(value, values) for value in own[kind]["values"]]
-    return found
-
-
-def _answers(summary: Summary, first: Sequence[str]) -> dict[str, Any] | None:
-    """What recall says about answers: the points, and how they correlate over all budgets and at each."""
-    found = summary.get("correlation")
-    if found is None:
-        return None
-    groups = {"all points": found["over_points"]} | {
-        f"budget {budget}": group for budget, group in found["by_budget"].items()
-    }
-    return {
-        "questions": found["questions"],
-        "documents": found["documents"],
-        "svg": Markup(scatter_svg(found, list(summary["selectors"]), first)),
-        "rows": [
-            {
-                "label": label,
-                "points": group["points"],
-                "reason": one_line(group["reason"] or ""),
-                "cells": [
-                    _cell({**group[kind], "mean": group[kind]["value"]}, None) for kind in ("pearson", "spearman")
-                ],
-            }
-            for label, group in groups.items()
-        ],
-    }
-
-
-def _place(value: float, values: Sequence[float]) -> float | None:
-    """Where a positive amount stands on a logarithmic scale of all of them, 0 to 100."""
-    if value <= 0:
-        return None
-    low, high = math.log(min(values)), math.log(max(values))
-    return round(100 * (math.log(value) - low) / max(high - low, 1e-9), 1)
-
-
-def _amount(value: float | None, unit: str) -> Cell:
-    """An amount with the prefix that leaves one to three digits before the point."""
-    plain = {"interval": "", "heat": None}
-    if value is None:
-        return {"value": "", "text": "–"} | plain
-    if value <= 0:
-        return {"value": "0", "text": "0"} | plain
-    power = min(5, max(-2, math.floor(math.log10(value) / 3 + 1e-9)))
-    prefix = ("µ", "m", "", "k", "M", "G", "T", "P")[power + 2]
-    return {"value": f"{value:.6g}", "text": f"{value / 1000.0**power:.3g} {prefix}{unit}"} | plain
 
 
 def _first_pair(summary: Summary, ranked: Sequence[str]) -> tuple[int, int]:
@@ -329,11 +185,12 @@ def _data(summary: Summary) -> dict[str, Any]:
         return [_triple(found.get(f"{metric}@{budget}")) for budget in budgets]
 
     return {
-        "names": [clipped(name, _NAME) for name in names],
+        "names": [clipped(name, NAME) for name in names],
         "budgets": [budget.removeprefix("0") for budget in budgets],
         "plot": {**PLOT, "gap": LABEL_GAP},
         "scores": {
-            metric: [triples(summary["scores"][name], metric) for name in names] for metric in (*METRICS, *AXES)
+            metric: [triples(summary["scores"][name], metric) for name in names]
+            for metric in (*METRICS, *axes(summary))
         },
         "strata": {
             dimension: [
@@ -357,3 +214,13 @@ def _triple(found: Mapping[str, Any] | None) -> list[float | None] | None:
     if found is None or found["mean"] is None:
         return None
     return [None if found[end] is None else round(found[end], 6) for end in ("mean", "low", "high")]
+
+
+def _answers(summary: Summary, first: Sequence[str]) -> dict[str, Any] | None:
+    """What recall says about answers: the points, and how they correlate."""
+    found = summary.get("correlation")
+    if found is None:
+        return None
+    svg = scatter_svg(found, list(summary["selectors"]), first, plumbing=bool(summary.get("plumbing")))
+    counts = {name: found[name] for name in ("questions", "documents")}
+    return counts | {"svg": Markup(svg), "rows": correlation_rows(found)}

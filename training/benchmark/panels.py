@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from pinpoint_data.ranking import BoolArray
-from training.benchmark.curves import clipped
+from training.benchmark.curves import clipped, share
 from training.benchmark.examples import Example, ExamplePage, sampled
 from training.evaluation.tables import short_number
 from training.rendering.pictures import LINE
@@ -37,13 +37,14 @@ def example_panels(example: Example, index: int, order: Sequence[str], first: Co
         for at, (page, place) in enumerate(zip(example.pages, places, strict=True))
     ]
     tiles = [_tile(example, name) for name in order if name in example.masks]
-    of = "" if example.n_pages == len(pages) else f" · {len(pages)} of {example.n_pages} pages shown"
+    shown = "" if len(pages) == 1 else f"pages {', '.join(str(page.number) for page in example.pages)}"
+    if example.n_pages > len(pages):
+        shown = f"{shown or f'page {example.pages[0].number}'} of {example.n_pages}"
     return {
         "question": clipped(example.question, 600),
         "answers": [clipped(answer, 200) for answer in example.answers[:5]],
         "id": clipped(example.question_id, 120),
-        "facts": f"budget {example.budget:.0%} of the visual tokens{of}",
-        "numbers": ", ".join(str(page.number) for page in example.pages),
+        "facts": f"budget {share(example.budget)} of the visual tokens" + (f" · {shown}" if shown else ""),
         "width": width,
         "height": _TALL,
         "pages": pages,
@@ -88,7 +89,7 @@ def _page(page: ExamplePage, name: str, place: tuple[float, float], pixels: int)
 
 
 def _tile(example: Example, name: str) -> dict[str, Any]:
-    recall, used = short_number(example.recall[name], 3), f"{example.used[name]:.1%}"
+    recall, used = (short_number(found[name], 3) for found in (example.recall, example.used))
     return {
         "key": name,
         "name": clipped(name, 40),

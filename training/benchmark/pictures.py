@@ -12,12 +12,13 @@ from PIL import Image, ImageDraw
 from pinpoint_data.atomic import atomic_path
 from pinpoint_data.errors import UsageError, one_line
 from pinpoint_data.ranking import BoolArray
+from training.benchmark.curves import PLUMBING
 from training.benchmark.examples import Example, ExamplePage, sampled
 from training.benchmark.families import FAMILIES, family_of
 from training.evaluation.tables import short_number
 from training.rendering.pictures import INK, LINE, MUTED, PAPER, draw_text, pale, wrap_text
 
-EVIDENCE = (194, 74, 6)
+EVIDENCE, WARNING = (194, 74, 6), (168, 32, 26)
 MOST_METHODS = 11
 """With the page itself a dozen panels."""
 _MARGIN, _GAP, _PAGE_GAP, _HEAD, _LINE = 36, 28, 10, 54, 40
@@ -34,22 +35,25 @@ class _Shown:
     page: ExamplePage
 
 
-def save_figure(example: Example, file: Path, selectors: Sequence[str] | None = None) -> None:
+def save_figure(
+    example: Example, file: Path, selectors: Sequence[str] | None = None, *, plumbing: bool = False
+) -> None:
     """Write a PNG: question on top, then the page with its evidence, then each selector's kept tokens on it.
 
     Args:
         example: What to show.
         file: Where to.
         selectors: Whose; by default `MOST_METHODS`, the families in turn.
+        plumbing: Whether to say on it that a random model chose the tokens.
 
     Raises:
         UsageError: The example has no mask of one of them.
     """
     with atomic_path(file) as beside:
-        draw_figure(example, selectors).save(beside, format="PNG", optimize=True)
+        draw_figure(example, selectors, plumbing=plumbing).save(beside, format="PNG", optimize=True)
 
 
-def draw_figure(example: Example, selectors: Sequence[str] | None = None) -> Image.Image:
+def draw_figure(example: Example, selectors: Sequence[str] | None = None, *, plumbing: bool = False) -> Image.Image:
     """The same as an RGB picture."""
     chosen = figure_selectors(list(example.masks)) if selectors is None else list(selectors)
     if unknown := [name for name in chosen if name not in example.masks]:
@@ -61,7 +65,7 @@ def draw_figure(example: Example, selectors: Sequence[str] | None = None) -> Ima
         kept = [_outlined(_kept(page, mask), page) for page, mask in zip(pages, example.masks[name], strict=True)]
         recall = f"recall {short_number(example.recall[name], 3)}  ·  {example.used[name]:.1%} kept"
         tiles.append((name, recall, _joined(kept)))
-    return _sheet(example, tiles)
+    return _sheet(example, tiles, plumbing)
 
 
 def figure_selectors(names: Sequence[str], most: int = MOST_METHODS) -> list[str]:
@@ -75,7 +79,7 @@ def figure_selectors(names: Sequence[str], most: int = MOST_METHODS) -> list[str
     return sorted(taken, key=lambda name: (list(FAMILIES).index(family_of(name)), names.index(name)))
 
 
-def _sheet(example: Example, tiles: Sequence[tuple[str, str, Image.Image]]) -> Image.Image:
+def _sheet(example: Example, tiles: Sequence[tuple[str, str, Image.Image]], plumbing: bool) -> Image.Image:
     """The tiles in rows under the question, about `_SHAPE` times as wide as high."""
     width, height = tiles[0][2].size
     column, row = max(width, _LEAST_WIDTH) + _GAP, height + _HEAD + _GAP
@@ -83,14 +87,15 @@ def _sheet(example: Example, tiles: Sequence[tuple[str, str, Image.Image]]) -> I
     columns = math.ceil(len(tiles) / math.ceil(len(tiles) / columns))
     inner = max(columns * column - _GAP, 3 * _LEAST_WIDTH)
     question = wrap_text(one_line(example.question), inner, lines=3)
-    answers = wrap_text(_answers(example), inner, lines=1, size=19)
+    said = f"{PLUMBING}  ·  {_answers(example)}" if plumbing else _answers(example)
+    answers = wrap_text(said, inner, lines=1, size=19)
     top = _MARGIN + _LINE * len(question) + 26 * len(answers) + 14
     canvas = Image.new("RGB", (inner + 2 * _MARGIN, top + row * math.ceil(len(tiles) / columns) + 8), PAPER)
     pen = ImageDraw.Draw(canvas)
     for index, text in enumerate(question):
         draw_text(pen, (_MARGIN, _MARGIN - 8 + _LINE * index), text, 30, bold=True)
     for text in answers:
-        draw_text(pen, (_MARGIN, _MARGIN + _LINE * len(question) - 4), text, 19, MUTED)
+        draw_text(pen, (_MARGIN, _MARGIN + _LINE * len(question) - 4), text, 19, WARNING if plumbing else MUTED)
     for index, (name, caption, picture) in enumerate(tiles):
         x, y = _MARGIN + column * (index % columns), top + row * (index // columns)
         for offset, text, size, colour in ((0, name, 19, INK), (25, caption, 16, MUTED)):

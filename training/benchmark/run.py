@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from loaders.samples import Sample, load_samples
 from pinpoint_data import __version__
 from pinpoint_data.atomic import write_json, write_text
-from pinpoint_data.errors import TrainingError, UsageError
+from pinpoint_data.errors import PageError, TrainingError, UsageError
 from pinpoint_data.ranking import token_budget
 from pinpoint_data.windows import WindowSpec
 from pinpoint_data.workspace import Workspace
@@ -21,11 +21,11 @@ from training.benchmark.collect import collect
 from training.benchmark.curves import save_curves
 from training.benchmark.data import BenchmarkData
 from training.benchmark.examples import Example, choose_examples, make_example
-from training.benchmark.families import nearest
+from training.benchmark.families import first_shown, nearest
 from training.benchmark.html import write_html
 from training.benchmark.log import BenchmarkLog
 from training.benchmark.opening import ChosenSelectors, ModelOptions, choose_selectors, open_backbone, open_source
-from training.benchmark.pictures import save_figure
+from training.benchmark.pictures import figure_selectors, save_figure
 from training.benchmark.summary import summarise_benchmark
 from training.benchmark.tables import benchmark_csv, benchmark_markdown
 from training.checkpoint import Run, run_identity
@@ -37,6 +37,9 @@ from training.evaluation.run import check_shares
 from training.evaluation.split import ChosenQuestions, choose_questions, first_questions, listed, with_gold
 from training.pages.store import PageStore
 from training.selectors import ModelSource, Need, Selector, SignalSource, checked_select
+
+if TYPE_CHECKING:
+    from training.backbones.vlm import VlmBackbone
 
 BUDGETS = (0.05, 0.10, 0.20, 0.25, 0.33, 0.50, 0.60)
 ANSWER_BUDGETS = (0.10, 0.25, 0.60)
@@ -91,6 +94,7 @@ class BenchmarkSettings:
             UsageError: It does not.
         """
         check_shares("budgets", self.budgets)
+        check_shares("example_budget", (self.example_budget,))
         if self.answers:
             check_shares("answer_budgets", self.answer_budgets)
             if beyond := set(self.answer_budgets) - set(self.budgets):
@@ -164,15 +168,15 @@ def run_benchmark(
             )
             unreadable = log.unreadable
         data.left_out += asked.left_out
-        if not data.samples and not data.outcome.refused:
-            raise TrainingError(f"no question to score has gold boxes ({listed(data.left_out)})", file=dataset)
+        if not data.samples:
+            raise _nothing_scored(dataset, data)
+        data.outcome.counts["questions scored"] = len(data.samples)
         correlation, notes = _answers(data, views, source, selectors, identities, settings, out)
         picked = choose_examples(data.samples, settings.examples, settings.questions)
-        drawn_at = nearest(settings.budgets, settings.example_budget)
-        examples = [_example(sample, views, source, selectors, drawn_at) for sample in picked]
+        examples, undrawn = _examples(picked, views, source, selectors, settings)
     summary = summarise_benchmark(data, resamples=settings.resamples, seed=settings.seed)
     summary |= _facts(dataset, settings, backbone, opened, chosen, asked, views, data, unreadable)
-    summary["warnings"] += notes
+    summary["warnings"] += notes + undrawn
     summary |= {"correlation": correlation, "examples": [example.question_id for example in examples]}
     write_benchmark(out, summary, examples)
     return data, summary
@@ -187,8 +191,9 @@ def write_benchmark(out: Path, summary: dict[str, Any], examples: Sequence[Examp
     # Pictures of questions that an earlier call drew would be taken for this one's.
     for earlier in (out / "examples").glob("example-*.png"):
         earlier.unlink(missing_ok=True)
+    drawn = figure_selectors(first_shown(summary))
     for number, example in enumerate(examples, start=1):
-        save_figure(example, out / "examples" / f"example-{number}.png")
+        save_figure(example, out / "examples" / f"example-{number}.png", drawn, plumbing=summary["plumbing"])
     write_json(out / "benchmark.json", summary)
 
 
@@ -254,6 +259,31 @@ def _answers(
     )
 
 
+def _nothing_scored(dataset: Path, data: BenchmarkData) -> TrainingError:
+    if data.outcome.refused:
+        first = f"no question can be scored: all {data.outcome.refused.total():,} are refused, the first for"
+        return TrainingError(f"{first} {data.outcome.problems[0]}", file=dataset)
+    return TrainingError(f"no question to score has gold boxes ({listed(data.left_out)})", file=dataset)
+
+
+def _examples(
+    picked: Sequence[Sample],
+    views: PageViews,
+    source: SignalSource,
+    selectors: Sequence[Selector],
+    settings: BenchmarkSettings,
+) -> tuple[list[Example], list[str]]:
+    """The questions to look at, and what cannot be drawn of them: no picture is worth the figures of hours."""
+    drawn_at = nearest(settings.budgets, settings.example_budget)
+    found, notes = [], []
+    for sample in picked:
+        try:
+            found.append(_example(sample, views, source, selectors, drawn_at))
+        except PageError as error:
+            notes.append(f"question {sample.question_id} is not drawn: {error}")
+    return found, notes
+
+
 def _example(
     sample: Sample, views: PageViews, source: SignalSource, selectors: Sequence[Selector], budget: float
 ) -> Example:
@@ -278,7 +308,12 @@ def _facts(
 ) -> dict[str, Any]:
     """What a reader of the figures must know beside them."""
     warnings = [asked.warning] if asked.warning else []
-    plumbing = _is_random(backbone)
+    seen_by = _of_model(backbone)
+    plumbing = seen_by is not None and seen_by.token_dim < _LEAST_WIDTH
+    if backbone.reads_words:
+        warnings.append(
+            "tokens are the embedded backbone's, words and ink: on a model's tokens methods may rank otherwise"
+        )
     if plumbing:
         warnings.append("the model is too small to be a published one: these figures test the plumbing, no method")
     if len(data.devices) > 1:
@@ -309,15 +344,16 @@ def _facts(
             "max_new_tokens": settings.max_new_tokens if settings.answers else None,
             "example_budget": nearest(settings.budgets, settings.example_budget),
             "windows": asdict(views.spec),
+            "model": seen_by.model.source.name if seen_by is not None else None,
         },
         "unavailable": dict(chosen.unavailable),
         "warnings": warnings,
     }
 
 
-def _is_random(backbone: Backbone) -> bool:
+def _of_model(backbone: Backbone) -> VlmBackbone | None:
     if backbone.reads_words:
-        return False
+        return None  # and needs no import of transformers
     from training.backbones.vlm import VlmBackbone
 
-    return isinstance(backbone, VlmBackbone) and backbone.token_dim < _LEAST_WIDTH
+    return backbone if isinstance(backbone, VlmBackbone) else None

@@ -6,20 +6,35 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import escape
 
-from training.benchmark.curves import FONT, INK, MUTED, RULE, clipped, dot, line_styles, number, share
+from training.benchmark.curves import (
+    FONT,
+    INK,
+    MUTED,
+    PLUMBING,
+    RULE,
+    WARNING,
+    clipped,
+    dot,
+    line_styles,
+    number,
+    share,
+)
 from training.evaluation.tables import short_number
 
 WIDTH, HEIGHT = 620, 420
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 604, 14, 368
 
 
-def scatter_svg(correlation: Mapping[str, Any], names: Sequence[str], first: Sequence[str]) -> str:
+def scatter_svg(
+    correlation: Mapping[str, Any], names: Sequence[str], first: Sequence[str], *, plumbing: bool = False
+) -> str:
     """Change of ANLS against evidence recall, in the colours and markers of the curves.
 
     Args:
         correlation: Of a benchmark's summary.
         names: Its selectors.
         first: Those that a figure shows first.
+        plumbing: Whether to say on it that a random model answered.
 
     Returns:
         An `svg` element; "" where no point has both.
@@ -51,6 +66,8 @@ def scatter_svg(correlation: Mapping[str, Any], names: Sequence[str], first: Seq
         parts.append(f'<path d="M{_LEFT} {at}H{_RIGHT}" stroke="{RULE if change else MUTED}"/>')
         parts.append(f'<text x="{_LEFT - 9}" y="{at}" dy=".35em" text-anchor="end">{short_number(change, 2)}</text>')
     parts.append("</g>")
+    if plumbing:
+        parts.append(f'<text x="{_LEFT + 10}" y="{_TOP + 22}" fill="{WARNING}" font-weight="700">{PLUMBING}</text>')
     for point in points:
         style = styles[point["selector"]]
         said = f"{clipped(point['selector'], 40)} at {point['budget']:.2f}: recall {short_number(point['recall'], 3)}"

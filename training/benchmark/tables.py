@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from training.benchmark.families import by_recall, headline, nearest
+from training.benchmark.curves import PLUMBING
+from training.benchmark.families import by_recall, drops_in_layers, headline, nearest
 from training.benchmark.long_form import benchmark_csv
 from training.evaluation.question_scores import share_name
 from training.evaluation.report import counts_lines, interval_lines, warning_lines
@@ -18,7 +19,6 @@ from training.evaluation.tables import ScoreTable, markdown_report, short_number
 __all__ = ["benchmark_csv", "benchmark_markdown", "benchmark_terminal"]
 
 Summary = Mapping[str, Any]
-PLUMBING = "plumbing, not results"
 _SHORT_AT = 0.10
 _MOST_COLUMNS = 7
 
@@ -121,7 +121,7 @@ def _all_tables(summary: Summary) -> Iterator[ScoreTable]:
     order, scores = by_recall(summary), summary["scores"]
     for family, title in _FAMILIES.items():
         yield from _by_budget(summary, title, scores, family, order)
-    layered = [name for name in order if _drops_in_layers(scores[name])]
+    layered = [name for name in order if drops_in_layers(scores[name])]
     for family, title in _LAYERED.items():
         yield from _by_budget(summary, title, scores, family, layered)
     if full := [name for name in order if "full_coverage_budget" in scores[name]]:
@@ -152,15 +152,6 @@ def _by_budget(
     )
     if rows:
         yield ScoreTable(title, ("selector", *(f"@{share_name(budget)}" for budget in summary["budgets"])), rows)
-
-
-def _drops_in_layers(found: Mapping[str, Any]) -> bool:
-    """Whether layers see more tokens than are left in the end."""
-    return any(
-        abs(score["mean"] - found[name.removeprefix("layer_")]["mean"]) > 1e-9
-        for name, score in found.items()
-        if name.startswith("layer_budget@")
-    )
 
 
 def _differences(summary: Summary, order: Sequence[str]) -> Iterator[ScoreTable]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from pinpoint_data.console import emit, json_option
 from pinpoint_data.errors import UsageError
 from training.commands.opening import shares
 
+_WIDTH = 100
 _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 
 
@@ -158,21 +160,24 @@ def selector_options(settings: tuple[str, ...]) -> dict[str, dict[str, Any]]:
 
 def _list(as_json: bool) -> None:
     from training.benchmark.opening import choose_selectors
+    from training.selectors import selector_about
 
     chosen = choose_selectors((), {})
     rows: list[dict[str, Any]] = [
-        {"selector": name, "needs": sorted(made.needs), "reads_question": made.reads_question, "about": about(made)}
+        {
+            "selector": name,
+            "needs": sorted(made.needs),
+            "reads_question": made.reads_question,
+            "about": selector_about(name),
+        }
         for name, made in chosen.made.items()
     ]
     rows += [{"selector": name, "needs": None, "about": reason} for name, reason in chosen.unavailable.items()]
-    width = max(len(str(row["selector"])) for row in rows)
-    text = [f"{'selector':<{width}}  {'needs':<20}  what it is"]
-    for row in rows:
-        needs = "an option" if row["needs"] is None else ", ".join(row["needs"]) or "-"
-        text.append(f"{row['selector']:<{width}}  {needs:<20}  {row['about']}")
+    needs = ["an option" if row["needs"] is None else ", ".join(row["needs"]) or "-" for row in rows]
+    widths = [2 + max(len(text) for text in column) for column in ((row["selector"] for row in rows), needs)]
+    text = [f"{'selector':<{widths[0]}}{'needs':<{widths[1]}}what it is"]
+    for row, own in zip(rows, needs, strict=True):
+        lines = textwrap.wrap(row["about"], _WIDTH - sum(widths))
+        text.append(f"{row['selector']:<{widths[0]}}{own:<{widths[1]}}{lines[0]}")
+        text += [" " * sum(widths) + line for line in lines[1:]]
     emit({"selectors": rows}, "\n".join(text), as_json=as_json)
-
-
-def about(selector: object) -> str:
-    """The first line of a selector's docstring."""
-    return (type(selector).__doc__ or "").strip().partition("\n")[0]

@@ -9,6 +9,7 @@ from training.selectors.base import (
     checked_select,
     make_selector,
     register_selector,
+    selector_about,
     selector_names,
 )
 from training.selectors.sample import EncodedSample
@@ -73,5 +74,6 @@ __all__ = [
     "checked_select",
     "make_selector",
     "register_selector",
+    "selector_about",
     "selector_names",
 ]

@@ -187,6 +187,17 @@ def make_selector(name: str, options: Mapping[str, Any] | None = None) -> Select
     return selector
 
 
+def selector_about(name: str) -> str:
+    """The first line about the selector of a registered name: of its class, or of the function that makes it.
+
+    Raises:
+        UsageError: It cannot be imported.
+    """
+    found = _FACTORIES[name]
+    factory = _imported(found) if isinstance(found, str) else found
+    return (factory.__doc__ or "").strip().partition("\n")[0]
+
+
 def _imported(reference: str) -> Callable[..., Selector]:
     module, _, attribute = reference.partition(":")
     try:

@@ -16,10 +16,18 @@ function make(tag, attributes = {}, ...children) {
   return node;
 }
 
+/** With so many digits; what is half-way between two numbers becomes the even one, as Python has it. */
+function fixed(value, digits) {
+  const half = Math.abs(value) * 2 ** (digits + 1);
+  if (half % 2 !== 1) return value.toFixed(digits);
+  const below = Math.floor(Math.abs(value) * 10 ** digits);
+  return ((Math.sign(value) * (below + (below % 2))) / 10 ** digits).toFixed(digits);
+}
+
 /** `.812`, `-.03`, `1.00`: as the tables of the program write numbers. */
 function short(value, digits) {
-  const text = value.toFixed(digits).replace(/^-(?=[0.]*$)/, "");
-  return /^-?0\./.test(text) ? text.replace("0.", ".") : Number(text).toFixed(digits - 1);
+  const text = fixed(value, digits).replace(/^-(?=[0.]*$)/, "");
+  return /^-?0\./.test(text) ? text.replace("0.", ".") : fixed(value, digits - 1);
 }
 const interval = (low, high, digits = 2) => (low === null ? "" : `${short(low, digits)}–${short(high, digits)}`);
 
@@ -279,7 +287,8 @@ function difference(metric, a, b) {
 
 function verdict([, low, high]) {
   if (low === null) return "one document: no interval";
-  return low > 0 || high < 0 ? "differs" : "does not differ";
+  if (low > 0 || high < 0) return "differs";
+  return low === 0 && high === 0 ? "equal" : "undecided";
 }
 
 function whisker([mean, low, high], most) {

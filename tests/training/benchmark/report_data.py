@@ -58,7 +58,7 @@ def summary(names: list[str] | None = None, budgets: tuple[float, ...] = BUDGETS
     for name in names:
         own = at_budgets(name)
         for at, budget, value in zip(ats, budgets, recall[name], strict=True):
-            layers = budget + (1 - budget) * 0.2 if family_of(name) == "decoder" else budget
+            layers = budget + (1 - budget) * 0.2 if family_of(name) == "decoder" else budget * 0.999
             own |= {
                 f"all_hit@{at}": score(value**1.5),
                 f"any_hit@{at}": score(value**0.8),

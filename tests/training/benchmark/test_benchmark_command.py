@@ -19,7 +19,7 @@ from PIL import Image
 
 from loaders.samples import load_samples
 from pinpoint_data.cli import root
-from pinpoint_data.errors import UsageError
+from pinpoint_data.errors import TrainingError, UsageError
 from tests.conftest import REPO
 from tests.training.runs import tiny_run
 from training.commands.benchmark import selector_options
@@ -197,6 +197,7 @@ def test_the_documented_selector_of_ones_own_works(data, documented, tmp_path) -
         (("--set", "bm25=1"), "SELECTOR.KEY=VALUE"),
         (("--budgets", "0.5,0.5"), "different shares"),
         (("--budgets", "1.5"), "different shares"),
+        (("--example-budget", "nan"), "example_budget must be"),
         (("--dtype", "float32"), "belong to a model"),
         (("--answers", "--answer-budgets", "0.05"), "vision-language model"),
         (("--answers",), "must be among the budgets"),
@@ -219,8 +220,11 @@ def test_the_list_of_selectors_says_what_each_needs() -> None:
     rows = {row["selector"]: row for row in json.loads(done.stdout)["selectors"]}
     assert rows["fastv"]["needs"] == ["decoder"] and rows["random"]["needs"] == []
     assert all(row["about"] for row in rows.values())
+    assert len({row["about"] for row in rows.values()}) == len(rows)  # variants of one method too
     text = invoke("benchmark", "--list").output
     assert all(name in text for name in rows)
+    assert max(map(len, text.splitlines())) <= 100
+    assert "boxes: a JSON Lines file" in re.sub(r"\s+", " ", text)  # what crop lacks, with the remedy
 
 
 def test_every_selector_is_in_the_document() -> None:
@@ -230,19 +234,50 @@ def test_every_selector_is_in_the_document() -> None:
     assert [name for name in selector_names() if f"`{name}`" not in document] == []
 
 
-def test_a_page_that_cannot_be_read_refuses_its_question_and_the_rest_goes_on(documents, tmp_path) -> None:
+@pytest.fixture
+def copied(documents: Path, tmp_path: Path) -> tuple[Path, list[Path], tuple[object, ...]]:
+    """A copy to damage: its folder, its pages' files, and the arguments that name it."""
     folder = tmp_path / "copy"
     shutil.copytree(documents, folder)
-    pages = sorted((folder / "drawn" / "documents").iterdir())
     config = folder / "ws" / "workspace.json"
     config.write_text(config.read_text(encoding="utf-8").replace(str(documents), str(folder)), encoding="utf-8")
+    pages = sorted((folder / "drawn" / "documents").iterdir())
+    return folder, pages, ("--dataset", folder / "dataset", "--workspace", folder / "ws")
+
+
+def test_a_page_that_cannot_be_read_refuses_its_question_and_the_rest_goes_on(copied, tmp_path) -> None:
+    folder, pages, data = copied
     pages[0].write_bytes(b"no picture")
-    data = ("--dataset", folder / "dataset", "--workspace", folder / "ws")
     done = invoke("benchmark", *data, "--out", tmp_path / "b", *selected("docprune-background", "random"), *QUICK)
     assert done.exit_code == 1, done.output
     assert pages[0].name in done.output
+    scored = summary_of(tmp_path / "b")["questions"]["scored"]
+    assert scored > 0 and f"{scored} questions scored\nrefused " in done.output
     [(code, refused)] = summary_of(tmp_path / "b")["questions"]["refused"].items()
     assert code in done.output and refused == _questions_of(folder, pages[0])
+
+
+def test_where_no_page_can_be_read_the_first_one_is_named(copied, tmp_path) -> None:
+    _, pages, data = copied
+    for page in pages:
+        page.unlink()
+    done = invoke("benchmark", *data, "--out", tmp_path / "b", *selected("docprune-background", "random"), *QUICK)
+    assert isinstance(done.exception, TrainingError) and done.exception.exit_code == 1
+    said = str(done.exception)
+    assert "no question can be scored: all " in said and "missing-image" in said and pages[0].parent.name in said
+    assert not (tmp_path / "b" / "benchmark.md").exists()
+
+
+def test_a_picture_that_cannot_be_drawn_costs_no_figures(copied, tmp_path) -> None:
+    _, pages, data = copied
+    for page in pages:
+        page.unlink()
+    done = invoke("benchmark", *data, "--out", tmp_path / "b", *selected("bm25", "random"), *QUICK)
+    assert done.exit_code == 0, done.output
+    summary = summary_of(tmp_path / "b")
+    assert summary["examples"] == [] and summary["scores"]["bm25"]["evidence_recall@0.25"]["mean"] > 0.3
+    [told] = [line for line in summary["warnings"] if "is not drawn" in line]
+    assert "no such file" in told and pages[0].parent.name in told
 
 
 def _questions_of(folder: Path, page: Path) -> int:

@@ -17,6 +17,7 @@ from training.benchmark.curves import (
     LABEL_GAP,
     PALETTE,
     PLOT,
+    PLUMBING,
     curve,
     curves_svg,
     line_styles,
@@ -124,6 +125,19 @@ class TestDrawing:
         drawn = lines(whole)
         assert set(drawn) == set(NAMES)
         assert {name for name, group in drawn.items() if group.get("display") is None} == set(first)
+
+    def test_budgets_in_any_order_are_drawn_from_left_to_right(self):
+        found = summary(["fsr"])
+        turned = found | {"budgets": found["budgets"][::-1]}
+        assert [p.x for p in curve(turned, "fsr", "evidence_recall", "budget")] == [
+            p.x for p in curve(found, "fsr", "evidence_recall", "budget")
+        ]
+        assert [p.at for p in curve(turned, "fsr", "evidence_recall", "budget")] == list(range(len(BUDGETS)))[::-1]
+
+    def test_a_random_model_s_curves_say_so_themselves(self):
+        for plumbing in (True, False):
+            svg = curves_svg(summary(["fsr"], plumbing=plumbing), "evidence_recall", "budget", shown=["fsr"])
+            assert (PLUMBING in svg) is plumbing
 
     def test_labels_do_not_overlap(self):
         drawn = lines(curves_svg(summary(), "evidence_recall", "budget", shown=NAMES))

@@ -23,6 +23,7 @@ from tests.training.benchmark.measured import whole_summary
 from tests.training.benchmark.report_data import BUDGETS, HOSTILE, NAMES, example, summary
 from training.benchmark.families import by_recall, first_shown
 from training.benchmark.html import render, write_html
+from training.benchmark.rows import readings
 
 SOME = [name for at, name in enumerate(NAMES) if at % 3 == 0 or name in ("pinpoint", "fsr", "ivc-prune")]
 """Enough of every family for a browser, which takes its time over all of them."""
@@ -132,10 +133,53 @@ class TestAnswers:
         both = [p for p in found["correlation"]["points"] if p["recall"] is not None and p["anls_change"] is not None]
         assert html.count("</title></path>") == len(both) > 0
         read = Reader(html).text
-        assert "all points" in read and "What recall says about answers" in read
+        assert "all budgets together" in read and "What recall says about answers" in read
+
+    def test_points_of_a_random_model_say_so_themselves(self):
+        for plumbing in (True, False):
+            svg = re.search(r'<div class="scatter">(.*?)</div>', render(whole_summary(plumbing=plumbing)), re.DOTALL)[1]
+            assert ("plumbing, not results" in svg) is plumbing
 
     def test_without_answers_there_is_no_section(self):
         assert "What recall says" not in render(whole_summary(answers=False))
+
+
+class TestReadings:
+    """What only methods in the decoder, methods that merge, and approximations have."""
+
+    def _groups(self) -> dict[str, dict[str, list[str]]]:
+        found = readings(whole_summary(), by_recall(whole_summary()))
+        return {group["title"]: {row["name"]: row["cells"] for row in group["rows"]} for group in found}
+
+    def test_who_stands_in_which_group(self):
+        layers, recall, merged, agreement = self._groups().values()
+        assert list(layers) == list(recall) == ["fastv"]
+        assert list(merged) == list(agreement) == ["sparsevlm-unpruned"]
+
+    def test_figures_are_those_of_the_summary(self):
+        scores = whole_summary()["scores"]
+        budgets = [f"{budget:.2f}" for budget in whole_summary()["budgets"]]
+        for (_, rows), score in zip(
+            self._groups().items(), ("layer_budget", "layer_recall", "evidence_recall_merged", "agreement"), strict=True
+        ):
+            for name, cells in rows.items():
+                means = [scores[name][f"{score}@{budget}"]["mean"] for budget in budgets]
+                assert [float(cell["text"]) for cell in cells] == pytest.approx(means, abs=6e-4)
+
+    def test_two_random_sets_stand_below_the_agreement(self):
+        # Of shares r each both keep r * r, either keeps 2 r - r * r.
+        found = readings(whole_summary(), by_recall(whole_summary()))
+        assert [group["chance"] == [] for group in found] == [True, True, True, False]
+        at = list(whole_summary()["budgets"]).index(0.25)
+        assert found[3]["chance"][at]["text"] == ".143"
+        assert "two random sets" in Reader(render(whole_summary())).text
+
+    def test_nothing_is_offered_that_nobody_has(self):
+        found = summary(["random", "uniform", "fsr"])
+        text = render(found)
+        assert readings(found, by_recall(found)) == []
+        assert "readings-title" not in text and "decoder layers" not in Reader(text).text
+        assert 'data-axis="layer_budget"' not in text and 'value="layer_recall"' not in text
 
 
 class TestData:
@@ -170,6 +214,16 @@ class TestMasks:
         (mask,) = example(["fsr"], grid=grid).masks["fsr"]
         assert veil.shape == (16, 16)
         assert np.array_equal(veil[:, 3] == 0, mask[[0] * 6 + [1] * 10, 0])
+
+    def test_which_pages_are_shown_is_said(self):
+        for shown, of, said in (
+            (1, 1, ""),
+            (1, 4, " · page 1 of 4"),
+            (2, 2, " · pages 1, 2"),
+            (2, 9, " · pages 1, 2 of 9"),
+        ):
+            text = Reader(render(summary(["fsr"]), [example(["fsr"], pages=shown, n_pages=of)])).text
+            assert f"budget .25 of the visual tokens{said} · test/1" in text
 
     def test_every_page_is_there_once(self):
         html = render(summary(), [example(pages=3), example()])
@@ -315,6 +369,29 @@ class TestTables:
         cell = page.locator(".main tbody tr", has=page.get_by_text("fsr", exact=True)).locator("td").nth(3)
         assert cell.text_content().startswith(f"{mean:.3f}".removeprefix("0"))
 
+    def test_the_script_writes_what_the_page_was_written_with(self, browser, tmp_path):
+        # Means of 16 or 32 questions lie half-way between two numbers of three digits, where rounding is a convention.
+        found = summary(["random", "fsr", "uniform"])
+        marks = iter(range(1, 1000))
+        strata = [part["scores"] for group in found["strata"].values() for part in group.values()]
+        for scores in (found["scores"], *strata):
+            for own in scores.values():
+                for score in own.values():
+                    mean = next(marks) % 32 / 32
+                    score.update(mean=mean, low=max(0.0, mean - 0.125), high=min(1.0, mean + 0.125))
+        write_html(tmp_path / "benchmark.html", found)
+        shown = "all => all.map(cell => cell.textContent + cell.getAttribute('class'))"
+        with chromium_page(browser, width=1360) as (page, _):
+            page.goto((tmp_path / "benchmark.html").as_uri())
+            page.wait_for_selector("html[data-ready]")
+            cells = page.locator(".main td, .heat td, .mini text, .mini .fifth")
+            before = cells.evaluate_all(shown)
+            for name, other, back in (("table-metric", "all_hit", "evidence_recall"), ("strata-budget", "0", "3")):
+                page.locator(f"[name={name}]").select_option(other)
+                assert cells.evaluate_all(shown) != before
+                page.locator(f"[name={name}]").select_option(back)
+            assert cells.evaluate_all(shown) == before
+
     def test_the_budget_of_strata(self, page):
         page.locator("[name=strata-budget]").select_option(label=".05")
         given = summary(SOME)["strata"]
@@ -366,7 +443,7 @@ class TestExamples:
 
 
 class TestPage:
-    @pytest.mark.parametrize("width", [1360, 700])
+    @pytest.mark.parametrize("width", [1360, 700, 390])
     def test_nothing_is_wider_than_the_window(self, page, width):
         page.set_viewport_size({"width": width, "height": 900})
         assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -11,7 +11,7 @@ from pinpoint_data.grids import even_grid
 from tests.training.benchmark.report_data import HOSTILE, NAMES, example
 from training.benchmark.examples import Example, ExamplePage
 from training.benchmark.families import FAMILIES, family_of
-from training.benchmark.pictures import EVIDENCE, draw_figure, figure_selectors, save_figure
+from training.benchmark.pictures import EVIDENCE, WARNING, draw_figure, figure_selectors, save_figure
 
 
 def red_page(masks: dict[str, np.ndarray], evidence=((0, 0, 0, 0),), **facts) -> Example:
@@ -73,6 +73,11 @@ class TestFigure:
         save_figure(example(["fsr", text], question=text, answers=(text,)), tmp_path / "figure.png")
         with Image.open(tmp_path / "figure.png") as saved:
             assert saved.format == "PNG" and saved.width < 3000
+
+    def test_a_random_model_s_choice_says_so_on_the_picture(self):
+        plain, warned = (draw_figure(example(["fsr"]), plumbing=plumbing) for plumbing in (False, True))
+        assert plain.size == warned.size
+        assert pixels(plain, WARNING) == 0 < pixels(warned, WARNING)
 
     def test_deterministic(self, tmp_path):
         for name in ("a.png", "b.png"):
