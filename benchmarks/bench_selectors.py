@@ -27,10 +27,10 @@ from pinpoint_data.errors import UsageError
 from pinpoint_data.ranking import token_budget
 from pinpoint_data.windows import WindowSpec
 from pinpoint_data.workspace import Workspace
-from training.answer_evaluation.run import first_questions
 from training.backbones import OcrGrid
 from training.benchmark.run import BUDGETS
 from training.evaluation.pages import PageViews
+from training.evaluation.split import first_questions
 from training.pages.store import PageStore
 from training.selectors import EncodedSample, Selector, SignalSource, checked_select, make_selector, selector_names
 
