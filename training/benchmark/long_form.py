@@ -10,15 +10,18 @@ from typing import Any
 from pinpoint_data.errors import one_line
 from training.evaluation.question_scores import share_name
 
+CORRELATIONS = ("pearson", "spearman")
 COLUMNS = ("group", "stratum", "selector", "score", "budget", "mean", "low", "high", "n")
 
 
 def benchmark_csv(summary: Mapping[str, Any]) -> str:
-    """Every mean, lift, difference, stratum and cost, as CSV with a header.
+    """Every mean, lift, difference, stratum, cost and correlation, as CSV with a header.
 
     `group` is `all`; a dimension of strata; `lift`, with the control as `stratum`; `difference`, with the selector that
     is subtracted as `stratum`; `seconds`, `seconds_median` or `flops`, with the component as `stratum` and the budget
-    that was selected at. `budget` is empty where a score has none, `low` and `high` where there is no interval.
+    that was selected at; where answers were given, `answers`, with their change of ANLS, `correlation`, over selectors
+    (`n` is their number, and those of all budgets together have none), and `correlation_over_questions`. `budget` is
+    empty where a score has none, `low` and `high` where there is no interval.
     """
     written = io.StringIO()
     writer = csv.writer(written, lineterminator="\n")
@@ -47,6 +50,8 @@ def _figures(summary: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str, M
             yield "seconds_median", component, selector, f"seconds@{at}", {**found, "mean": found["median"]}
         for component, found in costs["flops"].items():
             yield "flops", component, selector, f"flops@{at}", found
+    if summary.get("correlation"):
+        yield from _answered(summary["correlation"])
 
 
 def _scores(
@@ -55,6 +60,25 @@ def _scores(
     for selector, found in scores.items():
         for name, score in found.items():
             yield group, stratum, selector, name, score
+
+
+def _answered(found: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str, Mapping[str, Any]]]:
+    n = found["questions"]
+    for point, own in zip(found["points"], found["by_question"], strict=True):
+        selector, at = point["selector"], share_name(point["budget"])
+        yield "answers", "", selector, f"anls_change@{at}", {"mean": point["anls_change"], "n": n}
+        for kind in CORRELATIONS:
+            yield (
+                "correlation_over_questions",
+                "",
+                selector,
+                f"{kind}@{at}",
+                {**own[kind], "mean": own[kind]["value"], "n": n},
+            )
+    groups = {"": found["over_points"]} | {f"@{budget}": own for budget, own in found["by_budget"].items()}
+    for at, own in groups.items():
+        for kind in CORRELATIONS:
+            yield "correlation", "", "", f"{kind}{at}", {**own[kind], "mean": own[kind]["value"], "n": own["points"]}
 
 
 def _text(value: str) -> str:

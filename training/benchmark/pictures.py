@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from pinpoint_data.atomic import atomic_path
 from pinpoint_data.errors import UsageError, one_line
 from pinpoint_data.ranking import BoolArray
-from training.benchmark.curves import PLUMBING
+from training.benchmark.curves import PLUMBING, share
 from training.benchmark.examples import Example, ExamplePage, sampled
 from training.benchmark.families import FAMILIES, family_of
 from training.evaluation.tables import short_number
@@ -63,8 +63,8 @@ def draw_figure(example: Example, selectors: Sequence[str] | None = None, *, plu
     tiles = [("page and evidence", _numbers(example), plain)]
     for name in chosen:
         kept = [_outlined(_kept(page, mask), page) for page, mask in zip(pages, example.masks[name], strict=True)]
-        recall = f"recall {short_number(example.recall[name], 3)}  ·  {example.used[name]:.1%} kept"
-        tiles.append((name, recall, _joined(kept)))
+        recall, used = (short_number(found[name], 3) for found in (example.recall, example.used))
+        tiles.append((name, f"recall {recall}  ·  {used} kept", _joined(kept)))
     return _sheet(example, tiles, plumbing)
 
 
@@ -107,7 +107,7 @@ def _sheet(example: Example, tiles: Sequence[tuple[str, str, Image.Image]], plum
 
 def _answers(example: Example) -> str:
     answers = " | ".join(one_line(answer) for answer in example.answers) or "not given"
-    return f"answer: {answers}  ·  budget {example.budget:.0%} of the visual tokens"
+    return f"answer: {answers}  ·  budget {share(example.budget)} of the visual tokens"
 
 
 def _numbers(example: Example) -> str:

@@ -120,9 +120,11 @@ def strata_table(summary: Summary, ranked: Sequence[str]) -> dict[str, Any]:
     return {
         "groups": [{"title": DIMENSIONS[dimension], "width": len(group)} for dimension, group in groups.items()],
         "columns": [
-            {"label": clipped(label, 30)}
-            | {kind: f"{found[kind]:,} {kind}" for kind in ("questions", "boxes")}
-            | {"over": "boxes" if dimension in OVER_BOXES else "questions"}
+            {
+                "label": clipped(label, 30),
+                "over": f"{found['boxes' if dimension in OVER_BOXES else 'questions']:,}",
+                "title": f"{found['questions']:,} questions, {found['boxes']:,} boxes",
+            }
             for dimension, label, found in strata
         ],
         "rows": [

@@ -43,7 +43,11 @@ def counts_lines(summary: Summary) -> list[str]:
     """How many questions were scored, and how many were not and why."""
     counts = summary["questions"]
     sources = ", ".join(f"{name} {number:,}" for name, number in counts["by_source"].items())
-    lines = [f"{counts['scored']:,} questions of {counts['documents']:,} documents ({sources})"]
+    scored, documents = counts["scored"], counts["documents"]
+    questions = (
+        f"{scored:,} question{'s' if scored != 1 else ''} of {documents:,} document{'s' if documents != 1 else ''}"
+    )
+    lines = [f"{questions} ({sources})"]
     left = [f"{number:,} {reason}" for reason, number in counts["left_out"].items()]
     refused = [f"{number:,} refused: {code}" for code, number in counts["refused"].items()]
     if left or refused:
@@ -54,6 +58,8 @@ def counts_lines(summary: Summary) -> list[str]:
 def interval_lines(summary: Summary) -> list[str]:
     """What the brackets mean, and whether to trust them."""
     documents = summary["questions"]["documents"]
+    if documents == 1:
+        return ["means without intervals: these resample documents, and there is one"]
     lines = [f"mean [95 % interval over {summary['bootstrap']['resamples']:,} resamples of documents]"]
     if documents < FEW_DOCUMENTS:
         lines.append(f"few documents ({documents}): the intervals are rough")

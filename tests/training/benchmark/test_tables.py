@@ -151,7 +151,8 @@ def test_a_summary_without_what_a_run_adds() -> None:
 
     bare = summarise_benchmark(measured(2), resamples=20)
     assert "Evidence recall" in benchmark_terminal(bare)
-    assert "few documents (1)" in benchmark_markdown(bare)
+    assert "2 questions of 1 document (" in benchmark_markdown(bare)
+    assert "means without intervals: these resample documents, and there is one" in benchmark_markdown(bare)
 
 
 def test_csv_has_every_figure_once(summary: dict) -> None:
@@ -173,6 +174,25 @@ def test_csv_has_every_figure_once(summary: dict) -> None:
     assert found["seconds_median", "encode", "fastv", "seconds", "0.25"]["low"] == ""
     assert ("flops", "choice", "fastv", "flops", "0.25") in found
     assert {row["group"] for row in rows} >= {"role", "box_size", "pages", "source"}
+
+
+def test_csv_has_what_answers_say(summary: dict) -> None:
+    rows = {tuple(row[c] for c in COLUMNS[:5]): row for row in csv.DictReader(io.StringIO(benchmark_csv(summary)))}
+    correlation = summary["correlation"]
+    point = correlation["points"][3]
+    row = rows["answers", "", point["selector"], "anls_change", f"{point['budget']:.2f}"]
+    assert (float(row["mean"]), int(row["n"])) == (point["anls_change"], correlation["questions"])
+    for at, own in (("", correlation["over_points"]), ("0.25", correlation["by_budget"]["0.25"])):
+        row = rows["correlation", "", "", "spearman", at]
+        assert [float(row[c]) for c in ("mean", "low", "high")] == [
+            own["spearman"][c] for c in ("value", "low", "high")
+        ]
+        assert int(row["n"]) == own["points"]
+    own = correlation["by_question"][3]
+    row = rows["correlation_over_questions", "", own["selector"], "pearson", f"{own['budget']:.2f}"]
+    assert float(row["mean"]) == own["pearson"]["value"]
+    without = csv.DictReader(io.StringIO(benchmark_csv(whole_summary(answers=False))))
+    assert not {row["group"] for row in without} & {"answers", "correlation", "correlation_over_questions"}
 
 
 @pytest.mark.parametrize("name", [HOSTILE, "=1+1", "+1", "-1", "@SUM(A1)", " \t=1", "＝1", 'a,"b"\r\n=2'])
