@@ -108,8 +108,8 @@ def coarser_shape(grid: TokenGrid, budget: int) -> tuple[int, int]:
         cols = min(grid.cols, budget // rows)
         if rows == min(grid.rows, budget // cols):
             distortion = abs(math.log((cols / rows) / ((x1 - x0) / (y1 - y0))))
-            found.append((distortion, -rows * cols, rows, cols))
-    _, _, rows, cols = min(found)
+            found.append((distortion, rows, cols))
+    _, rows, cols = min(found)
     return rows, cols
 
 

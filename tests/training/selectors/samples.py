@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,13 @@ def given_sample(
     return SignalSource(backbone, run=run, seed=seed).sample(view)
 
 
+def on_grid(sample: EncodedSample, grid: TokenGrid) -> EncodedSample:
+    """The sample, its one page seen through another grid of as many tokens."""
+    (page,) = sample.pages
+    page_input = replace(page.page_input, width=grid.page_width, height=grid.page_height)
+    return sample.source.sample(replace(sample.view, pages=(replace(page, grid=grid, page_input=page_input),)))
+
+
 def model_page(model: Any, image: Image.Image, page_id: str = "test/page0", spec: WindowSpec | None = None) -> PageView:
     """A page of an opened model's own grid."""
     grid = model.layout(*image.size).grid
@@ -105,4 +113,4 @@ def unit_rows(count: int, width: int, seed: int = 0) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-__all__ = ["given_sample", "model_page", "model_sample", "square_grid", "unit_rows"]
+__all__ = ["given_sample", "model_page", "model_sample", "on_grid", "square_grid", "unit_rows"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pinpoint_data.errors import TrainingError, UsageError
+from pinpoint_data.token_grid import even_grid
 from tests.training.selectors.evaluated import assert_exact, assert_nested, first_tokens
 from tests.training.selectors.samples import given_sample
 from training.selectors import checked_select, make_selector
+from training.selectors.crop import nearness
 from training.selectors.located import outwards
 
 
@@ -64,6 +67,33 @@ class TestOutwards:
         b = outwards((x0, y0, x1, y1), 100, 100)
         assert b[0] * 12.5 <= x0 + 1e-6 and b[1] * 12.5 <= y0 + 1e-6
         assert (b[2] + 1) * 12.5 >= x1 - 1e-6 and (b[3] + 1) * 12.5 >= y1 - 1e-6
+
+    def test_an_edge_up_to_rounding(self):
+        assert outwards((np.nextafter(30.0, 0), 0, np.nextafter(50.0, 60), 160), 80, 160) == (3, 0, 4, 7)
+
+
+class TestNearness:
+    def test_left_and_top_edges_are_inside(self):
+        # Four tokens a side over eight blocks of 5 pixels: their centres lie on edges of blocks.
+        grid = even_grid(4, 4, 40, 40, "test")
+        assert np.flatnonzero(nearness(grid, (1, 3, 1, 3)) > 1).tolist() == [4]
+        assert not (nearness(grid, (0, 2, 0, 2)) > 1).any()
+
+    def test_by_hand(self):
+        # Tokens of 10 pixels, the rectangle from 10 to 20 both ways: 1 + 1 at its centre; 5 pixels, half a token, from
+        # its edge 1 / 1.5; from its corner 1 / (1 + sqrt(.5)).
+        found = nearness(even_grid(4, 4, 40, 40, "test"), (2, 2, 3, 3)).reshape(4, 4)
+        assert found[1, 1] == 2
+        assert found[:3, :3].ravel()[[1, 3, 5, 7]] == pytest.approx([1 / 1.5] * 4)
+        assert found[[0, 0, 2, 2], [0, 2, 0, 2]] == pytest.approx([1 / (1 + math.sqrt(0.5))] * 4)
+
+    def test_pages_of_several_sizes_compare(self):
+        found, large = (nearness(even_grid(6, 4, 40 * k, 60 * k, "test"), (2, 1, 5, 4)) for k in (1, 25))
+        assert found.tolist() == large.tolist()
+
+    def test_mirrored_tokens_tie_whatever_the_page_measures(self):
+        found = nearness(even_grid(9, 7, 997, 613, "test"), (2, 3, 5, 4)).reshape(9, 7)
+        assert (found == found[::-1]).all() and (found == found[:, ::-1]).all()
 
 
 class TestOracle:
@@ -136,6 +166,10 @@ class TestLocaliser:
         selector = _crop(tmp_path, "", _line([0, 0, 0, 0], 1))
         with pytest.raises(TrainingError, match=r"boxes.jsonl: line 2: page_index 1 is no page of question test/1"):
             selector.select(_sample((4, 4)), [1])
+
+    def test_is_known_by_what_the_file_says(self, tmp_path):
+        one = _crop(tmp_path, _line([0, 0, 1, 1])).identity()
+        assert _crop(tmp_path, _line([0, 0, 1, 1])).identity() == one != _crop(tmp_path, _line([0, 0, 1, 2])).identity()
 
     def test_needs_a_file(self, tmp_path):
         with pytest.raises(UsageError, match=r"crop needs the rectangles of a localiser .*option boxes"):

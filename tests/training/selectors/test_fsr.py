@@ -35,11 +35,29 @@ def test_by_hand_without_relevance() -> None:
     assert (places(two.mask), places(two.merged)) == ([0, 1, 4, 5], [2, 3])
     assert places(select(sample, 4, relevance="none", kappa=0).merged) == []
     assert places(select(sample, 4, relevance="none", kappa=0.5).merged) == [3]
+    assert places(select(sample, 3, relevance="none", kappa=0.5).merged) == [3], "half a token is one"
     #   A focus that does not fit is cut short, and leaves nothing to merge into.
     clamped = select(sample, 1, relevance="none")
     assert (places(clamped.mask), places(clamped.merged)) == ([0], [])
     #   Half of 1.125 is in token 0 alone. Farthest from east is 3 at -.98; from both, 1 at 0 and 0 (4 at 0 and .2).
     assert places(select(sample, 3, relevance="none", rho=0.5).mask) == [0, 1, 3]
+
+
+def test_focus_by_hand() -> None:
+    #   s scaled is 1, .5, .5, 0: half of their sum is in the first alone. Squared 1, .25, .25, 0: so are two thirds.
+    tokens = np.array([[1, 0], [0.9, 0.1], [0, 1], [-1, 0]])
+    sample = give_saliency(given_sample(tokens, (1, 4)), np.array([3, 2, 2, 1.0]))
+    assert places(select(sample, 2, relevance="none", rho=0.5).mask) == [0, 3]
+    assert places(select(sample, 2, relevance="none", rho=0.6).mask) in ([0, 1], [0, 2])
+    assert places(select(sample, 2, relevance="none", rho=0.6, beta=2.0).mask) == [0, 3]
+    #   r is 1, .5, 0, .5 of the question (1, 0), scaled to the distance from -1 to 1; to the power of 0 it has no say.
+    asked = give_saliency(
+        given_sample(np.array([[1, 0], [0, 1], [-1, 0], [0, -1.0]]), (1, 4), np.eye(2)[:1]), np.r_[:4]
+    )
+    #   s = 0, 1/3, 2/3, 1. r s = 0, 1/6, 0, 1/2; all of 2/3 is in tokens 3 and 1.
+    assert places(select(asked, 1, relevance="text", alpha=1.0).mask) == [3]
+    assert places(select(asked, 2, relevance="text", alpha=1.0, rho=1.0).mask) == [1, 3]
+    assert places(select(asked, 2, relevance="text", alpha=0.0, rho=1.0).mask) == [2, 3]
 
 
 def reference(
@@ -137,4 +155,5 @@ def test_flops() -> None:
     sample = give_saliency(given_sample(np.eye(6), (2, 3)), np.array([8, 1, 0, 0, 0, 0.0]))
     two, four = make_selector("fsr", {"relevance": "none"}).select(sample, [2, 4])
     assert two.flops == 0  # the focus fills it
+    assert select(sample, 1, relevance="text").flops == 2 * 6 * 6  # cosines with the question
     assert four.flops == 2 * 6 * (6 * 4 + 2 * 2)  # cosines of all with the kept ones, of two left with two scanned

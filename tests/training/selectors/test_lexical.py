@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -10,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pinpoint_data.errors import UsageError
+from pinpoint_data.token_grid import TokenGrid, even_grid
 from tests.training.selectors.evaluated import assert_exact, assert_nested, assert_same_as_evaluation, first_tokens
-from tests.training.selectors.samples import given_sample
+from tests.training.selectors.samples import given_sample, on_grid
 from training.selectors import checked_select, make_selector
 from training.window_scorers import BM25Scorer
 
@@ -37,9 +39,19 @@ class TestTextDensity:
         firsts = [first_tokens(make_selector("text-density"), _sample((4, 4), seed=seed), 1)[0] for seed in range(200)]
         assert len(set(firsts)) == 16
 
+    def test_it_is_the_share_of_a_token_that_counts(self):
+        # Tokens 10 and 40 wide: 60 of 100, and 100 of 400.
+        sample = _sample((1, 2), placed=[("a", (0, 0, 10, 6)), ("b", (20, 0, 30, 10))])
+        sample = on_grid(sample, TokenGrid(np.array([0.0, 10, 50]), np.array([0.0, 10]), 50, 10, "test"))
+        assert first_tokens(make_selector("text-density"), sample, 2) == [0, 1]
+
     def test_wholly_covered_tokens_tie_on_an_odd_grid(self):
-        # A word over the whole page: widths of tokens differ in their last bits, which must not order them.
-        sample = _sample((7, 9), placed=[("all", (0, 0, 90, 70))])
+        # Columns of words side by side over the whole page: sums of areas differ in their last bits, which must not
+        # order the tokens.
+        edges = np.linspace(0, 997, 24)
+        columns = [("all", (x0, 0, x1, 613)) for x0, x1 in itertools.pairwise(edges.tolist())]
+        sample = _sample((7, 9), placed=columns)
+        sample = on_grid(sample, even_grid(7, 9, 997, 613, "test"))
         kept = checked_select(make_selector("text-density"), sample, [9])[0]
         ties = sample.generator("ties", of_question=False).permutation(63)
         assert sorted(np.flatnonzero(kept.mask)) == sorted(np.argsort(ties)[:9])

@@ -45,6 +45,9 @@ def test_pooling() -> None:
     sample = given_sample(tokens, (1, 3), question=question)
     assert kept(sample, 1) == [1]
     assert kept(sample, 2, pool="max", gamma=1.0) == [0, 2]
+    #   Question tokens weigh by their length: the mean of these points nearly along the first axis.
+    sample = given_sample(tokens, (1, 3), question=np.array([[10.0, 0, 0], [0, 1, 0]]))
+    assert kept(sample, 1) == [0]
 
 
 @pytest.mark.parametrize("pool", ["mean", "max"])
