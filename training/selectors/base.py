@@ -18,6 +18,7 @@ import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
@@ -59,8 +60,8 @@ class DecoderLayers:
     n_layers: int
 
     def __post_init__(self) -> None:
-        ascending = list(self.starts) == sorted(set(self.starts)) and self.starts[-1] <= self.n_layers
-        if len(self.starts) != len(self.masks) or self.starts[0] != 0 or not ascending:
+        ascending = all(start < later for start, later in pairwise((*self.starts, self.n_layers + 1)))
+        if len(self.starts) != len(self.masks) or self.starts[:1] != (0,) or not ascending:
             raise TrainingError(
                 f"decoder layers must start at 0 and ascend to {self.n_layers} at most, one mask each, "
                 f"got {list(self.starts)} and {len(self.masks)} masks"

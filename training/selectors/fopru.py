@@ -89,8 +89,6 @@ class FoPruRowSelector(FoPruSelector):
         rank[best] = np.arange(len(best))
         # Row after row, each by its tokens' own significance: every kept set is the beginning of this.
         by_row = np.lexsort((place, rank[row]))
-        scores = np.empty(sample.n_tokens)
-        scores[by_row] = -np.arange(sample.n_tokens, dtype=np.float64)
         ends = np.cumsum(widths[best])
         counts = [int(ends[ends <= budget].max(initial=0)) or budget for budget in budgets]
-        return [Kept(scores > -count, scores) for count in counts]
+        return sample.keep_first(by_row, counts)

@@ -100,13 +100,11 @@ class IvcPruneSelector(Selector):
             shares = [(seeds, SEEDS), (best, self.foreground)]
             shares += [(sample.order(axis), self.coordinates) for axis in coordinates(decoder)]
             best = joint_order([(tokens, count(share, sample.n_tokens)) for tokens, share in shares], best)
-        places = np.empty(sample.n_tokens)
-        places[best] = -np.arange(sample.n_tokens, dtype=np.float64)
         heads, length, width = values.shape
         flops = 2.0 * heads * width * (length * decoder.layers.shape.decoder.width + both.numel())
         return [
             replace(kept, layers=layers_after({layer + 1: kept.mask}, sample.n_tokens, decoder.n_layers))
-            for kept in sample.keep_top(places, budgets, flops)
+            for kept in sample.keep_first(best, budgets, flops)
         ]
 
 

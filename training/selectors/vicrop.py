@@ -130,10 +130,8 @@ class ViCropRegionSelector(ViCropSelector):
         inside = np.concatenate([window.mask(page, area.shape) for page, area in enumerate(maps)])
         order = sample.order(relative)
         order = np.concatenate([order[inside[order]], order[~inside[order]]])
-        scores = np.empty(sample.n_tokens)
-        scores[order] = -np.arange(sample.n_tokens, dtype=np.float64)
         # A table of partial sums, and four of its entries a window.
-        return sample.keep_top(scores, budgets, flops + 6.0 * len(RATIOS) * sample.n_tokens)
+        return sample.keep_first(order, budgets, flops + 6.0 * len(RATIOS) * sample.n_tokens)
 
 
 @dataclass(frozen=True)

@@ -116,3 +116,18 @@ def test_a_module_that_is_not_there_or_no_python(tmp_path: Path, monkeypatch: py
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(UsageError, match=r"broken_ideas:Thing' cannot be imported: invalid syntax"):
         make_selector("broken_ideas:Thing")
+
+
+def test_layers_by_hand() -> None:
+    #   Ten layers: all six tokens in two of them, three in three, none in five.
+    layers = DecoderLayers((0, 2, 5), (_mask(*range(N)), _mask(0, 1, 2), _mask()), 10)
+    assert layers.weights.tolist() == [0.2, 0.3, 0.5] and layers.budget == pytest.approx(0.2 + 0.3 / 2)
+    assert DecoderLayers((0, 4), (_mask(0), _mask()), 4).budget == pytest.approx(1 / 6)
+
+
+@pytest.mark.parametrize(
+    ("starts", "masks"), [((), 0), ((1,), 1), ((0, 2, 2), 3), ((0, 3, 2), 3), ((0, 5), 2), ((0,), 2)]
+)
+def test_layers_ascend_from_0(starts: tuple[int, ...], masks: int) -> None:
+    with pytest.raises(TrainingError, match="decoder layers must start at 0 and ascend to 4 at most, one mask each"):
+        DecoderLayers(starts, (_mask(0),) * masks, 4)
