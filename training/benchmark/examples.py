@@ -87,7 +87,7 @@ def choose_examples(samples: Sequence[Sample], count: int, wanted_ids: Sequence[
         raise UsageError(
             "cannot be shown: it was not scored",
             record=f"question {unknown[0]}",
-            remedy="name a question of the chosen split that has gold boxes",
+            remedy="name one of the chosen split, within --limit, that has gold boxes",
         )
     chosen = {wanted: by_id[wanted] for wanted in wanted_ids}
     queues: dict[str, list[Sample]] = defaultdict(list)

@@ -15,10 +15,12 @@ A selector keeps some of the visual tokens of a question's pages. One from outsi
 from __future__ import annotations
 
 import importlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
@@ -172,11 +174,14 @@ def make_selector(name: str, options: Mapping[str, Any] | None = None) -> Select
     found = _FACTORIES.get(name) or (name if ":" in name else None)
     if found is None:
         raise UsageError(f"no selector {name!r}; expected one of {', '.join(_FACTORIES)}, or package.module:attribute")
-    factory = _imported(found) if isinstance(found, str) else found
     try:
+        factory = _imported(found) if isinstance(found, str) else found
         selector = factory(**(options or {}))
     except TypeError as error:
         raise UsageError(f"selector {name!r} does not take these options: {error}") from error
+    except BaseException as error:
+        error.add_note(f"selector {name!r}")
+        raise
     if not isinstance(selector, Selector):
         raise UsageError(f"{name!r} made a {type(selector).__name__}, which is no Selector")
     shown = getattr(selector, "name", None)
@@ -239,6 +244,8 @@ def _problem(kept: Sequence[Kept], n_tokens: int, budgets: Sequence[int]) -> str
             return f"must give NumPy masks of bool, shape ({n_tokens},)"
         if int(found.mask.sum()) > budget:
             return f"kept {int(found.mask.sum())} tokens of a budget of {budget}"
+        if not (isinstance(found.flops, Real) and math.isfinite(found.flops)):
+            return f"must count its operations as a finite number, got {found.flops!r}"
     return _ranking_problem(kept, n_tokens)
 
 

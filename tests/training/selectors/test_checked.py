@@ -56,6 +56,8 @@ def test_sets_rankings_and_ties_pass() -> None:
     ("kept", "message"),
     [
         ([], "gave 0 selections for 1 budgets"),
+        ([Kept(_mask(0), flops=None)], "operations as a finite number, got None"),  # type: ignore[arg-type]
+        ([Kept(_mask(0), flops=float("nan"))], "operations as a finite number, got nan"),
         ([Kept(_mask(0, 1, 2))], "kept 3 tokens of a budget of 2"),
         ([Kept(_mask(0).astype(int))], "NumPy masks of bool, shape (6,)"),
         ([Kept(torch.from_numpy(_mask(0)))], "NumPy masks of bool, shape (6,)"),
@@ -106,6 +108,16 @@ def test_a_selector_that_no_table_can_name_or_no_run_can_serve_is_refused(
     monkeypatch.setattr("training.selectors.base._FACTORIES", {"made": made})
     with pytest.raises(UsageError, match=message):
         make_selector("made")
+
+
+def test_whose_constructor_fails_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def made() -> Selector:
+        raise RuntimeError("no such file of weights")
+
+    monkeypatch.setattr("training.selectors.base._FACTORIES", {"made": made})
+    with pytest.raises(RuntimeError) as failed:
+        make_selector("made")
+    assert failed.value.__notes__ == ["selector 'made'"]
 
 
 def test_a_module_that_is_not_there_or_no_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
