@@ -69,6 +69,7 @@ def test_long_text_is_cut_where_clip_stops_reading(folder: Path, oracle: Any) ->
             torch.testing.assert_close(chunk, oracle.get_text_features(input_ids=whole).pooler_output[0])
     torch.testing.assert_close(found[:1], said_by(oracle, folder, first + second + third))
     assert len(ClipSpace(folder, device="cpu").text(first)) == 1
+    torch.testing.assert_close(ClipSpace(folder, device="cpu").text(""), said_by(oracle, folder, ""))
 
 
 def test_text_of_a_config_with_the_old_end_token(copy: Path, oracle: Any) -> None:
