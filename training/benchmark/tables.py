@@ -74,8 +74,9 @@ def _head(summary: Summary) -> list[str]:
         lines.append("PLUMBING: the model is a random tiny one; these figures test the program and are no results")
     if backbone := summary.get("backbone"):
         split = f", split {summary['split']}" if summary.get("split") else ""
-        run = f", run {summary['run']}" if summary.get("run") else ""
-        lines.append(f"{summary['dataset']}{split}; backbone {backbone['name']}{run}")
+        given = {"model": summary["settings"].get("model"), "run": summary.get("run")}
+        named = "".join(f", {what} {name}" for what, name in given.items() if name)
+        lines.append(f"{summary['dataset']}{split}; backbone {backbone['name']}{named}")
     lines += counts_lines(summary)
     clipping = summary["clipping"]
     lost = f"{clipping['mean_share_lost']:.2%} on average, in {clipping['questions']:,} questions"

@@ -176,6 +176,13 @@ def test_csv_has_every_figure_once(summary: dict) -> None:
     assert {row["group"] for row in rows} >= {"role", "box_size", "pages", "source"}
 
 
+def test_the_head_names_the_model_and_the_run() -> None:
+    changed = {"settings": whole_summary()["settings"] | {"model": "Qwen/Qwen2-VL-7B-Instruct"}, "run": "run-7"}
+    said = "pages, split all; backbone ocr-grid, model Qwen/Qwen2-VL-7B-Instruct, run run-7"
+    assert said in benchmark_terminal(whole_summary(**changed))
+    assert "model" not in benchmark_terminal(whole_summary()).splitlines()[0]
+
+
 def test_csv_has_what_answers_say(summary: dict) -> None:
     rows = {tuple(row[c] for c in COLUMNS[:5]): row for row in csv.DictReader(io.StringIO(benchmark_csv(summary)))}
     correlation = summary["correlation"]
