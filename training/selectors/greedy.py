@@ -110,11 +110,12 @@ def nearest_cosine(rows: Tensor, others: Tensor | None = None) -> Tensor:
     found = rows.new_empty(len(rows))
     to = rows if others is None else others
     size = chunk_length(rows.element_size() * len(to), rows.device)
-    for start in range(0, len(rows), size):
-        products = rows[start : start + size] @ to.T
-        if others is None:
-            products.diagonal(start).fill_(-torch.inf)
-        found[start : start + size] = products.amax(dim=1)
+    with _one_thread():
+        for start in range(0, len(rows), size):
+            products = rows[start : start + size] @ to.T
+            if others is None:
+                products.diagonal(start).fill_(-torch.inf)
+            found[start : start + size] = products.amax(dim=1)
     return found
 
 
