@@ -9,12 +9,10 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from pinpoint_data.atomic import write_text
@@ -45,6 +43,7 @@ from training.benchmark.rows import (
 from training.benchmark.scatter import scatter_svg
 from training.evaluation.question_scores import share_name
 from training.evaluation.report import counts_lines, interval_lines
+from training.rendering.template import page_template
 
 Summary = Mapping[str, Any]
 COMPARED = ("evidence_recall", "all_hit")
@@ -69,7 +68,7 @@ def render(summary: Summary, examples: Sequence[Example] = ()) -> str:
     style, script = _part("benchmark.css"), _part("benchmark.js")
     first, ranked = first_shown(summary), by_recall(summary)
     views, strata = _views(summary, first), strata_table(summary, ranked)
-    return _template().render(
+    return page_template("benchmark.html").render(
         style=Markup(style),
         script=Markup(script),
         policy=f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}; "
@@ -94,18 +93,6 @@ def render(summary: Summary, examples: Sequence[Example] = ()) -> str:
         pair=_first_pair(summary, ranked),
         examples=[example_panels(example, at, ranked, first) for at, example in enumerate(examples)],
     )
-
-
-@lru_cache(maxsize=1)
-def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("training"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("benchmark.html")
 
 
 def _part(name: str) -> str:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import base64
 import io
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from PIL import Image
 
 from pinpoint_data.atomic import write_text
 from pinpoint_data.errors import one_line
 from training.rendering.heat import STOPS, Heat, colours, outlines, pages_shown, token_heat
+from training.rendering.template import page_template
 from training.selection.select import SelectedPage, Selection
 
 _WIDEST, _TALLEST = 1600, 8000
@@ -36,7 +35,7 @@ def save_html(selection: Selection, file: Path, most: int = 12) -> None:
         PageError: A page's pixels cannot be read.
     """
     heat, shown = token_heat(selection), pages_shown(selection, most)
-    html = _template().render(
+    html = page_template("selection.html").render(
         question=one_line(selection.question),
         facts=_facts(selection),
         page_count=len(selection.pages),
@@ -57,18 +56,6 @@ def save_html(selection: Selection, file: Path, most: int = 12) -> None:
         ramp=_ramp(),
     )
     write_text(file, html)
-
-
-@lru_cache(maxsize=1)
-def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("training"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("selection.html")
 
 
 def _facts(selection: Selection) -> str:
