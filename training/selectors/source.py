@@ -197,7 +197,7 @@ class ModelSource(SignalSource):
         return torch.cat([page.visual.tokens[page.layout.on_grid.to(self.device)] for page in self._of(pages)]).float()
 
     def encoding_cost(self, pages: Sequence[PageView]) -> Cost:
-        """What encoding these pages took; their signals of the vision tower included where it was watched."""
+        """What encoding these pages took; the seconds, not the operations, hold watching the vision tower too."""
         from training.answering.cost import look_flops
 
         found = self._seen.get([page.page_input for page in pages])
