@@ -47,10 +47,10 @@ from pinpoint_data.atomic import write_json
 from pinpoint_data.errors import PinpointError
 from pinpoint_data.words.base import PageWords
 from training.answering import Answer, make_answerers
-from training.backbones.base import PageInput
 from training.backbones.vlm import VlmBackbone
 from training.checkpoint import Run, make_aligner
 from training.config import load_config, recipe_path
+from training.pages.input import PageInput
 from training.vlm import VisionLanguageModel, open_model
 
 QUESTION = "Which year had the highest exports of all?"

@@ -36,6 +36,7 @@ SUMMARIES = {
     "train": "Train the aligner on a published dataset.",
     "ablate": "Train and score variants of one recipe; print them as a table.",
     "evaluate": "Score a trained run beside random, density, BM25 and the oracle.",
+    "ranker": "Train the ranker that `select` uses by default, or show what one was trained on.",
     "select": "Show the regions of a page that a question needs.",
     "answer": "Answer a question from the regions of a page that it needs.",
     "benchmark": "Compare every token-reduction method on the same evidence boxes.",

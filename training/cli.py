@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # cores, and 0.6 s with this setting).
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-_COMMANDS = ("ablate", "answer", "benchmark", "evaluate", "features", "flops", "select", "train")
+_COMMANDS = ("ablate", "answer", "benchmark", "evaluate", "features", "flops", "ranker", "select", "train")
 
 
 def __getattr__(name: str) -> click.Command:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from pinpoint_data.token_grid import TokenGrid, even_grid
-from training.backbones.base import EncodedPage, FloatArray, PageInput
+from training.backbones.base import EncodedPage, FloatArray
 from training.checkpoint import Run, make_aligner
 from training.config import parse_config
+from training.pages.input import PageInput
 
 CELL = 20
 

@@ -18,9 +18,10 @@ from pinpoint_data.words.base import PageWords
 from tests.training.runs import tiny_run
 from tests.training.toy import ToyBackbone, toy_config, toy_trainer
 from training import load_run
-from training.backbones.base import EncodedPage, PageInput
+from training.backbones.base import EncodedPage
 from training.checkpoint import ALIGNER_FILE, CONFIG_FILE, DOCUMENTS_FILE, Run, config_digest, make_aligner
 from training.fitting.fit import fit
+from training.pages.input import PageInput
 from training.tensor_file import read_tensors, write_tensors
 
 torch.set_num_threads(1)

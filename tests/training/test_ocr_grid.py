@@ -14,10 +14,11 @@ from PIL import Image, ImageDraw
 from pinpoint_data.errors import TrainingError, UsageError
 from pinpoint_data.grids import llava_next_grid, patch_grid
 from pinpoint_data.words.base import PageWords
-from training.backbones import EncodedPage, OcrGrid, PageInput, make_backbone
+from training.backbones import EncodedPage, OcrGrid, make_backbone
 from training.backbones.hashing import SHAPES, terms, word_shape, word_vector
-from training.backbones.layout import PIXEL_FEATURES, pixel_features, spread_words
 from training.pages.cache import PageCache
+from training.pages.input import PageInput
+from training.pages.layout import PIXEL_FEATURES, pixel_features, spread_words
 
 WIDTH, HEIGHT = 850, 1100
 

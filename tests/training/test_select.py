@@ -23,11 +23,11 @@ from tests.training.runs import tiny_run
 from tests.training.views import page_view, square_grid, words_of
 from tests.training.vlm.tiny import tiny_model_folder
 from tests.words.build import pdf
-from training.backbones.base import PageInput
 from training.checkpoint import load_run
 from training.commands.select import select
 from training.opening import open_run
 from training.pages.cache import PageCache
+from training.pages.input import PageInput
 from training.pages.lone import read_pages
 from training.selection.select import select_many, select_regions
 from training.window_scorers import PinpointScorer, window_places

@@ -13,7 +13,7 @@ from loaders.samples import EvidenceBox, PageRef, Sample
 from pinpoint_data.errors import TrainingError
 from pinpoint_data.token_grid import TokenGrid, even_grid
 from pinpoint_data.words.base import PageWords
-from training.backbones.base import EncodedPage, FloatArray, PageInput
+from training.backbones.base import EncodedPage, FloatArray
 from training.checkpoint import write_run_config
 from training.config import TrainConfig, parse_config
 from training.fitting.data import label_samples, split_by_document
@@ -21,6 +21,7 @@ from training.fitting.distributed import World
 from training.fitting.fit import Trainer
 from training.pages.cache import PageCache
 from training.pages.geometry import Geometries
+from training.pages.input import PageInput
 
 KINDS = 12
 CELLS = 8

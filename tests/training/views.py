@@ -11,7 +11,7 @@ from loaders.samples import EvidenceBox
 from pinpoint_data.grids import TokenGrid
 from pinpoint_data.windows import WindowSpec, make_windows
 from pinpoint_data.words.base import PageWords
-from training.backbones.base import PageInput
+from training.pages.input import PageInput
 from training.window_scorers.base import PageView, QuestionView
 
 Box = tuple[float, float, float, float]

@@ -15,8 +15,8 @@ from pinpoint_data.gqa import gqa_match
 from pinpoint_data.progress import track
 from training.answer_evaluation.log import AnswerLog, answer_key
 from training.answering.base import Answer, Answerer
-from training.backbones.base import PageInput
 from training.features.keys import page_key
+from training.pages.input import PageInput
 from training.pages.store import PageStore
 
 Keys = dict[str, str]

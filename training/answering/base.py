@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from pinpoint_data.errors import UsageError
-from training.backbones.base import PageInput
+from training.pages.input import PageInput
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from training.backbones.base import EncodedPage, PageInput
+from training.backbones.base import EncodedPage
+from training.pages.input import PageInput
 from training.pages.memory import PageMemory
 from training.vlm import GLOBAL, ImageLayout, VisionLanguageModel, VisualTokens
 

@@ -11,10 +11,10 @@ from training.answering.encoded import PageEncoder, VisiblePage
 from training.answering.scoring import StageOne
 from training.answering.shown import show_kept, show_parts
 from training.answering.stages import Stages, enough_memory
-from training.backbones.base import PageInput
 from training.checkpoint import Run
 from training.evaluation.question_scores import share_name
 from training.flops import FlopCount
+from training.pages.input import PageInput
 from training.refinement import Part, Refinement, crop_pages, encode_crops, lead_with_global_views, project_mask
 from training.selection.select import Selection, TokenLimit, select_regions
 from training.vlm import GLOBAL, ImageLayout, VisionLanguageModel, VisualTokens

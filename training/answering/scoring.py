@@ -12,10 +12,11 @@ from typing import Literal
 
 from training.answering.cost import look_flops
 from training.answering.encoded import PageEncoder
-from training.backbones.base import Backbone, EncodedPage, PageInput, Tokens, encode_pages
+from training.backbones.base import Backbone, EncodedPage, Tokens, encode_pages
 from training.backbones.vlm import VlmBackbone
 from training.checkpoint import Run
 from training.flops import FlopCount
+from training.pages.input import PageInput
 from training.pages.memory import PageMemory
 from training.vlm import VisionLanguageModel
 from training.window_scorers import PinpointScorer

@@ -9,7 +9,7 @@ from training.answering.cost import new_tokens, vanilla_flops
 from training.answering.encoded import PageEncoder
 from training.answering.shown import show_pages
 from training.answering.stages import enough_memory
-from training.backbones.base import PageInput
+from training.pages.input import PageInput
 from training.vlm import VisionLanguageModel
 
 

@@ -4,7 +4,6 @@ from training.backbones.base import (
     Backbone,
     BatchedBackbone,
     EncodedPage,
-    PageInput,
     Tokens,
     backbone_names,
     encode_pages,
@@ -13,6 +12,7 @@ from training.backbones.base import (
     spec_differences,
 )
 from training.backbones.ocr_grid import OcrGrid
+from training.pages.input import PageInput
 
 # They import transformers, which takes seconds.
 register_backbone("llava-next", "training.backbones.vlm:llava_next")

@@ -15,35 +15,15 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 from torch import Tensor
 
 from pinpoint_data.errors import TrainingError, UsageError
 from pinpoint_data.grids import TokenGrid
-from pinpoint_data.words.index import PageWords
+from training.pages.input import PageInput
 
 FloatArray = npt.NDArray[np.float32]
 Tokens = FloatArray | Tensor
 """Tokens (n, d): a float32 array, or a tensor of any floating-point type on any device."""
-
-
-@dataclass(frozen=True, eq=False)
-class PageInput:
-    """A page as a backbone receives it.
-
-    Attributes:
-        page_id: Its id; two pages of one id are taken for the same page, whose tokens are remembered.
-        width: Pixels after EXIF orientation.
-        height: Pixels after EXIF orientation.
-        words: Its words, empty where none were taken.
-        load_image: Decodes the pixels (RGB); called only by a backbone that looks at them.
-    """
-
-    page_id: str
-    width: int
-    height: int
-    words: PageWords
-    load_image: Callable[[], Image.Image]
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,9 +22,10 @@ import numpy as np
 
 from pinpoint_data.errors import UsageError
 from pinpoint_data.grids import TokenGrid, patch_grid
-from training.backbones.base import EncodedPage, FloatArray, PageInput, register_backbone
+from training.backbones.base import EncodedPage, FloatArray, register_backbone
 from training.backbones.hashing import SHAPES, vectors
-from training.backbones.layout import (
+from training.pages.input import PageInput
+from training.pages.layout import (
     PIXEL_FEATURES,
     PLACE_FEATURES,
     Spread,

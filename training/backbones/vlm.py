@@ -14,7 +14,8 @@ from torch import Tensor
 
 from pinpoint_data.errors import UsageError
 from pinpoint_data.grids import TokenGrid
-from training.backbones.base import EncodedPage, PageInput
+from training.backbones.base import EncodedPage
+from training.pages.input import PageInput
 from training.vlm import VisionLanguageModel, open_model
 
 FEATURE_VERSION = 1

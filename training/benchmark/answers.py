@@ -29,12 +29,12 @@ from training.answering.cost import new_tokens, patches_of
 from training.answering.shown import show_kept
 from training.answering.stages import enough_memory
 from training.answering.vanilla import VanillaAnswerer
-from training.backbones.base import PageInput
 from training.benchmark.correlation import correlate
 from training.benchmark.data import BenchmarkData
 from training.evaluation.pages import PageViews
 from training.evaluation.question_scores import share_name
 from training.flops import ModelShape, vanilla
+from training.pages.input import PageInput
 from training.selectors import EncodedSample, ModelSource, Selector, checked_select
 
 

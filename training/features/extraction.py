@@ -15,10 +15,11 @@ from PIL import Image
 from pinpoint_data.errors import GeometryError, Outcome, PageError, PinpointError, Problem, TrainingError
 from pinpoint_data.pages import safe_path
 from pinpoint_data.progress import progress
-from training.backbones.base import Backbone, EncodedPage, PageInput, encode_pages
+from training.backbones.base import Backbone, EncodedPage, encode_pages
 from training.features.cache import FeatureCache
 from training.features.plan import Plan, PlannedPage
 from training.features.writer import SHARD_BYTES, FeatureWriter
+from training.pages.input import PageInput
 from training.pages.store import PageStore
 
 BATCH_TOKENS = 16_384

@@ -12,7 +12,7 @@ from pinpoint_data.errors import PageError, UsageError
 from pinpoint_data.pages import PDF_DPI, PageFile, load_page, probe_image, probe_pdf
 from pinpoint_data.progress import track
 from pinpoint_data.words import AutoEngine, PageWords, WordEngine, make_engine, words_of_page
-from training.backbones.base import PageInput
+from training.pages.input import PageInput
 
 Engine = Literal["auto", "rapidocr"]
 _PDF_MARK = b"%PDF-"

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from training.backbones.base import PageInput
+from training.pages.input import PageInput
 
 MOST_TOKENS = 65_536
 """Of all pages remembered; at width 4,096 in 16 bits they take 0.5 GiB."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -11,7 +11,10 @@ from pinpoint_data.errors import TrainingError
 from pinpoint_data.pages import load_page
 from pinpoint_data.words.index import WordIndex
 from pinpoint_data.workspace import Workspace
-from training.backbones.base import Backbone, PageInput
+from training.pages.input import PageInput
+
+if TYPE_CHECKING:
+    from training.backbones.base import Backbone
 
 _COLUMNS = ("page_id", "source", "path", "pdf_page", "dpi", "width", "height", "sha256")
 

@@ -33,8 +33,8 @@ from training.window_scorers.base import (
 from training.window_scorers.pinpoint import PinpointScorer
 
 if TYPE_CHECKING:
-    from training.backbones.base import PageInput
     from training.checkpoint import Run
+    from training.pages.input import PageInput
 
 __all__ = ["SelectedBox", "SelectedPage", "Selection", "TokenLimit", "select_many", "select_regions", "view_page"]
 

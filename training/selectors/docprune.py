@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from pinpoint_data.token_grid import TokenGrid
-    from training.backbones.base import PageInput
+    from training.pages.input import PageInput
     from training.selectors.sample import EncodedSample
 
 # Sums of floats: tokens that are wholly background, or have equal features, must tie, whatever their last bits say.

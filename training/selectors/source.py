@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from pinpoint_data.errors import PageError, TrainingError
-from training.backbones.base import Backbone, PageInput, encode_pages
+from training.backbones.base import Backbone, encode_pages
 from training.evaluation.intervals import FloatArray
 from training.ledger import Cost, Ledger
+from training.pages.input import PageInput
 from training.pages.memory import PageMemory
 from training.selectors.base import Need
 from training.selectors.sample import EncodedSample

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pinpoint_data.grids import TokenGrid
     from pinpoint_data.windows import Windows
     from pinpoint_data.words.base import PageWords
-    from training.backbones.base import PageInput
+    from training.pages.input import PageInput
 
 Scores = list[npt.NDArray[np.float64]]
 """One float array a page, one score a window; higher is better, comparable across the question's pages."""

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from training.window_scorers.base import QuestionView, Scores, register_scorer
 
 if TYPE_CHECKING:
-    from training.backbones.base import EncodedPage, PageInput
+    from training.backbones.base import EncodedPage
     from training.checkpoint import Run
     from training.pages.cache import PageTokens
+    from training.pages.input import PageInput
 
 KEPT_BYTES = 2**30
 _PAGES_AT_ONCE = 32

@@ -17,10 +17,10 @@ from tests.training.vlm.tiny import FAMILIES
 from training.answering import Answerer, PinpointAnswerer, VanillaAnswerer, answering_model, make_answerers
 from training.answering.encoded import PageEncoder
 from training.answering.scoring import StageOne
-from training.backbones import PageInput
 from training.checkpoint import load_run
 from training.flops import ModelShape, aligner_flops, decode_flops, prefill_flops, vision_flops
 from training.flops.parts import AlignerShape
+from training.pages.input import PageInput
 from training.refinement import Refinement
 from training.selection.select import select_regions
 

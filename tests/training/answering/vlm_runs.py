@@ -6,9 +6,10 @@ from pathlib import Path
 
 from pinpoint_data.words.index import PageWords
 from tests.training.vlm.pictures import noise
-from training.backbones import PageInput, make_backbone
+from training.backbones import make_backbone
 from training.checkpoint import Run, load_run, make_aligner
 from training.config import parse_config
+from training.pages.input import PageInput
 
 
 def vlm_run(folder: Path, model: Path, name: str, **options: object) -> Run:

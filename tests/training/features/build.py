@@ -18,9 +18,10 @@ from torch import Tensor
 from pinpoint_data.token_grid import TokenGrid, even_grid
 from pinpoint_data.workspace import Workspace
 from tests.loaders.build import page, sha256
-from training.backbones.base import EncodedPage, PageInput
+from training.backbones.base import EncodedPage
 from training.features import FeatureCache, create_cache, extract, page_key, plan_extraction, scan
 from training.features.plan import Plan
+from training.pages.input import PageInput
 from training.pages.store import PageStore
 
 FAKE = "tests.training.features.build:FakeBackbone"

@@ -16,8 +16,9 @@ from tests.training.features.build import FakeBackbone, expected, fill, page_ids
 from tests.training.toy import ToyBackbone
 from training import features
 from training.backbones import OcrGrid
-from training.backbones.base import EncodedPage, PageInput
+from training.backbones.base import EncodedPage
 from training.features import open_features, read_cache, scan
+from training.pages.input import PageInput
 from training.pages.store import PageStore
 
 BACKBONES = [

@@ -14,7 +14,8 @@ from pinpoint_data.grids import TokenGrid
 from pinpoint_data.windows import WindowSpec, make_windows
 from pinpoint_data.words.base import PageWords
 from tests.training.views import page_view, question_view, square_grid
-from training.backbones.base import EncodedPage, PageInput
+from training.backbones.base import EncodedPage
+from training.pages.input import PageInput
 from training.selectors import EncodedSample, ModelSource, Need, SignalSource
 from training.window_scorers.base import PageView
 

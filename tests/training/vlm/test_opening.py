@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from pinpoint_data.errors import TrainingError, UsageError
 from pinpoint_data.words.base import PageWords
 from tests.training.vlm.pictures import noise
-from training.backbones import BatchedBackbone, PageInput, encode_pages, make_backbone, register_backbone
+from training.backbones import BatchedBackbone, encode_pages, make_backbone, register_backbone
+from training.pages.input import PageInput
 from training.vlm import find_model, open_model
 
 Folder = Callable[[str], Path]

@@ -92,12 +92,16 @@ def place_features(grid: TokenGrid) -> FloatArray:
     return stacked.reshape(grid.n_tokens, -1).astype(np.float32)
 
 
+def shrunk(grid: TokenGrid, image: Image.Image, side: int) -> Image.Image:
+    """The part of a page under the grid, at `side` x `side` pixels a token."""
+    size = (grid.cols * side, grid.rows * side)
+    return image.resize(size, Image.Resampling.BOX, box=_inside(grid, image), reducing_gap=2.0)
+
+
 def pixel_features(grid: TokenGrid, image: Image.Image) -> FloatArray:
     """`PIXEL_FEATURES` (N, 8), about 0 to 1, from the page shrunk to 4 x 4 pixels a token."""
     side = PIXELS_PER_TOKEN
-    size = (grid.cols * side, grid.rows * side)
-    small = image.resize(size, Image.Resampling.BOX, box=_inside(grid, image), reducing_gap=2.0)
-    rgb = np.asarray(small, dtype=np.float32) / 255
+    rgb = np.asarray(shrunk(grid, image, side), dtype=np.float32) / 255
     grey = rgb.mean(axis=-1)
     red, green, blue = np.moveaxis(rgb, -1, 0)
     per_pixel = np.stack(

@@ -1,0 +1,180 @@
+"""The network of the ranker, without torch, and the file it is kept in.
+
+    z = W_1 x + b_1                     x: a token's features, standardised and cut at +-4
+    h = relu(z)
+    h = h + relu(W_2 norm(h) + b_2)     layer norm, as in training
+    score = w_3 h + b_3
+
+The scores of all tokens of all the question's pages go through one softmax: what comes out is the share of the evidence
+that is expected in each token. Several members, trained from different seeds, are averaged in the log domain.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from pinpoint_data.atomic import write_bytes
+from pinpoint_data.errors import TrainingError, UsageError
+from training.ranker.features import FEATURES, features_digest, token_features
+from training.ranker.page import ReadPage
+
+FloatArray = npt.NDArray[np.float32]
+
+SHIPPED = "documents"
+"""The ranker that is used where none is named."""
+
+CUT = 4.0
+SUFFIX = ".safetensors"
+RANKER_FILE = f"ranker{SUFFIX}"
+_KIND = "pinpoint-ranker"
+_EPSILON = 1e-5
+_WEIGHTS = files("training.ranker") / "weights"
+_SHAPES = ("mean", "scale", "first.weight", "first.bias", "norm.weight", "norm.bias", "second.weight", "second.bias",
+           "last.weight", "last.bias")  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Ranker:
+    """A trained ranker.
+
+    Attributes:
+        name: What it is called.
+        tensors: `mean` and `scale` (f,) of the features; the members' weights, stacked: `first.weight` (k, h, f),
+            `first.bias` (k, h), `norm.weight`, `norm.bias` (k, h), `second.weight` (k, h, h), `second.bias` (k, h),
+            `last.weight` (k, h), `last.bias` (k,).
+        facts: How it was trained and on what, JSON-ready.
+    """
+
+    name: str
+    tensors: Mapping[str, FloatArray]
+    facts: Mapping[str, Any]
+
+    @property
+    def members(self) -> int:
+        """K."""
+        return len(self.tensors["last.bias"])
+
+    @property
+    def parameters(self) -> int:
+        """Weights of all members together."""
+        return sum(tensor.size for name, tensor in self.tensors.items() if name not in ("mean", "scale"))
+
+    def shares(self, pages: Sequence[ReadPage], question: str) -> list[npt.NDArray[np.float64]]:
+        """The share of the evidence expected in each token, (N,) a page; all pages' tokens together sum to one."""
+        logits = [self.logits(features) for features in token_features(pages, question)]
+        together = np.concatenate(logits).astype(np.float64)
+        likely = np.exp(together - together.max())
+        return np.split(likely / likely.sum(), np.cumsum([len(page) for page in logits])[:-1])
+
+    def logits(self, features: FloatArray) -> FloatArray:
+        """(N,): the members' mean score of tokens with these features (N, f)."""
+        weights = self.tensors
+        standard = np.clip((features - weights["mean"]) / weights["scale"], -CUT, CUT)
+        scores = np.zeros(len(features), dtype=np.float32)
+        for member in range(self.members):
+            own = {name: weights[name][member] for name in _SHAPES[2:]}
+            hidden = np.maximum(standard @ own["first.weight"].T + own["first.bias"], 0)
+            centred = hidden - hidden.mean(axis=1, keepdims=True)
+            spread = np.sqrt(np.square(centred).mean(axis=1, keepdims=True) + np.float32(_EPSILON))
+            normed = centred / spread * own["norm.weight"] + own["norm.bias"]
+            hidden = hidden + np.maximum(normed @ own["second.weight"].T + own["second.bias"], 0)
+            scores += hidden @ own["last.weight"] + own["last.bias"]
+        return scores / np.float32(self.members)
+
+    def save(self, file: Path) -> None:
+        """Write it; the same ranker gives the same bytes."""
+        tensors = {name: np.ascontiguousarray(tensor, dtype=np.float32) for name, tensor in self.tensors.items()}
+        head: dict[str, Any] = {"kind": _KIND, "features": features_digest(), "facts": dict(self.facts)}
+        head["sha256"] = _digest(tensors, head)
+        # One entry of metadata only: the writer keeps several in no fixed order.
+        write_bytes(file, save(tensors, metadata={"pinpoint": json.dumps(head, sort_keys=True)}))
+
+    @classmethod
+    def load(cls, source: str | Path = SHIPPED) -> Ranker:
+        """A ranker that is shipped with the package, by its name, or one in a file.
+
+        Raises:
+            UsageError: It is neither the name of a shipped one nor a file.
+            TrainingError: The file is damaged, was altered, is no ranker, or was made for other features.
+        """
+        if isinstance(source, str) and source in ranker_names():
+            return _load(Path(str(_WEIGHTS / f"{source}{SUFFIX}")), source)
+        file = Path(source)
+        if (file / RANKER_FILE).is_file():
+            return _load(file / RANKER_FILE, file.resolve().name)
+        if not file.is_file():
+            known = ", ".join(ranker_names())
+            raise UsageError(f"no ranker {str(source)!r}; expected {known}, or what `pinpoint ranker train` made")
+        return _load(file, file.stem)
+
+    def has_learnt(self, page: Mapping[str, Any]) -> bool:
+        """Whether it was trained on this page, a row of a workspace's `pages` (known by its bytes, not its name)."""
+        return page_key(page) in self.facts.get("pages", ())
+
+
+def page_key(page: Mapping[str, Any]) -> str:
+    """What a page is known by wherever it is: the start of its file's SHA-256, and its number in a PDF."""
+    number = page["pdf_page"]
+    return page["sha256"][:12] + ("" if number is None else f"#{number}")
+
+
+def ranker_names() -> list[str]:
+    """The rankers that are shipped with the package."""
+    return sorted(entry.name.removesuffix(SUFFIX) for entry in _WEIGHTS.iterdir() if entry.name.endswith(SUFFIX))
+
+
+def _load(file: Path, name: str) -> Ranker:
+    try:
+        with safe_open(file, framework="numpy") as opened:
+            head = json.loads((opened.metadata() or {}).get("pinpoint", "null"))
+            if not isinstance(head, dict) or head.get("kind") != _KIND:
+                raise TrainingError("is no ranker", file=file, remedy="make one: pinpoint ranker train")
+            tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
+        raise TrainingError(f"is no readable safetensors file: {error}", file=file) from error
+    if head.get("features") != features_digest():
+        raise TrainingError(
+            "was trained on other features than this version of pinpoint-data computes",
+            file=file,
+            remedy="use the version that made it, or train again: pinpoint ranker train",
+        )
+    _check_tensors(file, tensors)
+    if head.pop("sha256", None) != _digest(tensors, head):
+        raise TrainingError(
+            "its content does not match the hash it was written with: it was altered or damaged",
+            file=file,
+            remedy="take the file from where it was published, or train again",
+        )
+    return Ranker(name, tensors, head["facts"])
+
+
+def _check_tensors(file: Path, tensors: Mapping[str, npt.NDArray[Any]]) -> None:
+    found = {name: tensor.shape for name, tensor in tensors.items()}
+    first = found.get("first.weight", ())
+    members, hidden, width = first if len(first) == 3 else (0, 0, 0)
+    wide, square = (members, hidden), (members, hidden, hidden)
+    shapes = ((width,), (width,), (members, hidden, width), wide, wide, wide, square, wide, wide, (members,))
+    expected = dict(zip(_SHAPES, shapes, strict=True))
+    if found != expected or width != len(FEATURES) or not members:
+        raise TrainingError("its tensors are not those of a ranker", file=file)
+    if any(tensor.dtype != np.float32 or not np.isfinite(tensor).all() for tensor in tensors.values()):
+        raise TrainingError("holds a weight that is no finite float32", file=file)
+
+
+def _digest(tensors: Mapping[str, FloatArray], head: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
+    for name in sorted(tensors):
+        digest.update(f"{name} {tensors[name].shape}".encode())
+        digest.update(np.ascontiguousarray(tensors[name]).tobytes())
+    return digest.hexdigest()
