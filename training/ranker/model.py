@@ -126,7 +126,7 @@ class Ranker:
 def page_key(page: Mapping[str, Any]) -> str:
     """What a page is known by wherever it is: the start of its file's SHA-256, and its number in a PDF."""
     number = page["pdf_page"]
-    return page["sha256"][:12] + ("" if number is None else f"#{number}")
+    return str(page["sha256"])[:12] + ("" if number is None else f"#{number}")
 
 
 def ranker_names() -> list[str]:

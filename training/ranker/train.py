@@ -116,4 +116,5 @@ def _pages(samples: Sequence[Sample], examples: Sequence[Example], store: PageSt
 def facts_line(facts: dict[str, Any]) -> str:
     """One line about what a ranker learnt from."""
     sources = ", ".join(f"{count:,} of {name}" for name, count in facts["questions"].items())
-    return f"{sources}; {facts['documents']['train']:,} documents learnt from, {facts['documents']['validation']:,} held out"
+    documents = facts["documents"]
+    return f"{sources}; {documents['train']:,} documents learnt from, {documents['validation']:,} held out"
