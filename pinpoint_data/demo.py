@@ -115,8 +115,10 @@ def run_demo(out: Path, *, source: tuple[str, Path] | None, documents: int, seed
     runner.pinpoint(
         "Score it on documents it was not trained on", "evaluate", run, *common, "--out", out / "evaluation"
     )
-    pictures = [_select(runner, run, example, out / f"select-{i}") for i, example in enumerate(held_out)]
-    _write_page(out, runner.steps, _gold_pictures(workspace, out), list(zip(held_out, pictures, strict=True)))
+    shipped = [_select(runner, example, out / f"select-{i}") for i, example in enumerate(held_out)]
+    trained = [_select(runner, example, out / f"select-{i}-aligner", run) for i, example in enumerate(held_out)]
+    pictures = list(zip(held_out, shipped, trained, strict=True))
+    _write_page(out, runner.steps, _gold_pictures(workspace, out), pictures)
     click.echo(f"\nThe whole story on one page: {out / 'index.html'}")
 
 
@@ -177,9 +179,12 @@ def _first_questions(workspace: Path, source: str, count: int = 3) -> list[Examp
     return list(examples.values())
 
 
-def _select(runner: Runner, run: Path, example: Example, out: Path) -> Path:
-    arguments = (run, example.image, example.question, "--words", example.ocr, "--budget", "0.25", "--out", out)
-    runner.pinpoint("The regions this question needs", "select", *arguments)
+def _select(runner: Runner, example: Example, out: Path, run: Path | None = None) -> Path:
+    arguments = (example.image, example.question, "--words", example.ocr, "--budget", "0.25", "--out", out)
+    if run is None:
+        runner.pinpoint("The regions this question needs, by the shipped ranker", "select", *arguments)
+    else:
+        runner.pinpoint("The same by the aligner just trained", "select", *arguments, "--run", run)
     return next(out.glob("*.png"))
 
 
@@ -210,13 +215,19 @@ def _gold_pictures(workspace: Path, out: Path) -> list[tuple[str, str]]:
 
 
 def _write_page(
-    out: Path, steps: Sequence[Step], gold: list[tuple[str, str]], selected: list[tuple[Example, Path]]
+    out: Path, steps: Sequence[Step], gold: list[tuple[str, str]], selected: list[tuple[Example, Path, Path]]
 ) -> None:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(loader=PackageLoader("pinpoint_data"), autoescape=True, undefined=StrictUndefined)
     shown: list[dict[str, Any]] = [
-        {"question": e.question, "answers": e.answers, "png": p.relative_to(out).as_posix()} for e, p in selected
+        {
+            "question": example.question,
+            "answers": example.answers,
+            "ranker": ranker.relative_to(out).as_posix(),
+            "aligner": aligner.relative_to(out).as_posix(),
+        }
+        for example, ranker, aligner in selected
     ]
     html = environment.get_template("demo.html").render(
         steps=steps, gold=gold, selected=shown, seconds=sum(step.seconds for step in steps)

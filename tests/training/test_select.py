@@ -276,7 +276,7 @@ def _pdf(path, pages):
 class TestCommand:
     def test_image_with_an_ocr_file(self, page, run):
         out = page / "out"
-        arguments = [str(run), str(page / "page.png"), "What is the revenue?", "--words", str(page / "page.json")]
+        arguments = [str(page / "page.png"), "What is the revenue?", "--run", str(run), "--words", str(page / "page.json")]
         done = CliRunner().invoke(select, [*arguments, "--out", str(out), "--json"], catch_exceptions=False)
         assert done.exit_code == 0
         printed = json.loads(done.stdout)
@@ -292,13 +292,13 @@ class TestCommand:
             assert picture.width > 600
 
     def test_bytes_that_are_no_text(self, page, run):
-        arguments = [str(run), str(page / "page.png"), "caf\udce9?", "--words", str(page / "page.json")]
+        arguments = [str(page / "page.png"), "caf\udce9?", "--run", str(run), "--words", str(page / "page.json")]
         done = CliRunner().invoke(select, [*arguments, "--out", str(page / "out")], catch_exceptions=False)
         assert done.exit_code == 0
         assert json.loads((page / "out" / "selection.json").read_text())["question"] == "caf??"
 
     def test_text_lists_boxes_and_files(self, page, run):
-        arguments = [str(run), str(page / "page.png"), "Revenue?", "--words", str(page / "page.json")]
+        arguments = [str(page / "page.png"), "Revenue?", "--run", str(run), "--words", str(page / "page.json")]
         done = CliRunner().invoke(select, [*arguments, "--out", str(page / "out")], catch_exceptions=False)
         assert "score" in done.stdout
         assert f"written {page / 'out' / 'selection.png'}" in done.stdout
@@ -308,12 +308,12 @@ class TestCommand:
         out.mkdir()
         (out / "selection-p7.png").write_bytes(b"old")
         (out / "notes.png").write_bytes(b"mine")
-        arguments = [str(run), str(page / "page.png"), "Revenue?", "--words", str(page / "page.json")]
+        arguments = [str(page / "page.png"), "Revenue?", "--run", str(run), "--words", str(page / "page.json")]
         CliRunner().invoke(select, [*arguments, "--out", str(out)], catch_exceptions=False)
         assert sorted(p.name for p in out.glob("*.png")) == ["notes.png", "selection.png"]
 
     def test_no_words_says_what_to_do(self, page, run, without_rapidocr):
-        done = CliRunner().invoke(select, [str(run), str(page / "page.png"), "Revenue?"])
+        done = CliRunner().invoke(select, [str(page / "page.png"), "Revenue?", "--run", str(run)])
         assert isinstance(done.exception, UsageError)
         assert "--words" in str(done.exception)
         assert "pip install 'pinpoint-data[ocr]'" in str(done.exception)
@@ -321,7 +321,7 @@ class TestCommand:
     def test_pages_of_a_pdf_compete(self, page, run, monkeypatch):
         _pdf(page / "doc.pdf", 3)
         monkeypatch.setattr("training.pages.lone._found_words", lambda root, engine, file, row: _numbered(row))
-        arguments = [str(run), str(page / "doc.pdf"), "three", "--out", str(page / "out"), "--json", "--budget", "0.2"]
+        arguments = [str(page / "doc.pdf"), "three", "--run", str(run), "--out", str(page / "out"), "--json", "--budget", "0.2"]
         done = CliRunner().invoke(select, arguments, catch_exceptions=False)
         printed = json.loads(done.stdout)
         assert [p["number"] for p in printed["pages"]] == [1, 2, 3]
@@ -344,12 +344,12 @@ class TestCommand:
         ],
     )
     def test_misuse(self, page, run, options, message):
-        done = CliRunner().invoke(select, [str(run), str(page / "page.png"), "Revenue?", *options])
+        done = CliRunner().invoke(select, [str(page / "page.png"), "Revenue?", "--run", str(run), *options])
         assert isinstance(done.exception, PinpointError)
         assert message in str(done.exception)
 
     def test_an_exact_budget_and_its_cost(self, page, run):
-        arguments = [str(run), str(page / "page.png"), "Revenue?", "--words", str(page / "page.json")]
+        arguments = [str(page / "page.png"), "Revenue?", "--run", str(run), "--words", str(page / "page.json")]
         arguments += ["--out", str(page / "out"), "--budget", "0.1", "--exact", "--device", "cpu"]
         printed = json.loads(CliRunner().invoke(select, [*arguments, "--json"], catch_exceptions=False).stdout)
         assert printed["tokens_used"] == int(0.1 * printed["tokens"])
@@ -362,7 +362,7 @@ class TestCommand:
 
     def test_a_backbone_that_reads_no_words_needs_none(self, page, without_rapidocr, tmp_path):
         run = blind_run(tmp_path / "blind")
-        arguments = [str(run), str(page / "page.png"), "Revenue?", "--out", str(page / "out"), "--json"]
+        arguments = [str(page / "page.png"), "Revenue?", "--run", str(run), "--out", str(page / "out"), "--json"]
         done = CliRunner().invoke(select, arguments, catch_exceptions=False)
         assert done.exit_code == 0
         assert done.stderr == ""
@@ -380,7 +380,7 @@ def _numbered(row):
 def test_a_vision_language_model_counts_its_tower_too(page, tmp_path):
     torch.set_num_threads(1)
     run = vlm_run(tmp_path / "vlm", tiny_model_folder("qwen2-vl", tmp_path / "model"), "qwen2-vl").path
-    arguments = [str(run), str(page / "page.png"), "Revenue?", "--out", str(page / "out")]
+    arguments = [str(page / "page.png"), "Revenue?", "--run", str(run), "--out", str(page / "out")]
     done = CliRunner().invoke(select, [*arguments, "--json"], catch_exceptions=False)
     cost = json.loads(done.stdout)["cost"]
     assert cost["encode_flops_total"] == sum(cost["encode_flops"].values()) > cost["flops_total"] / 1e3

@@ -13,15 +13,21 @@ from training.commands.opening import device_option, model_option
 
 if TYPE_CHECKING:
     from training.selection.select import Selection
+    from training.window_scorers import PinpointScorer, RankerScorer
 
 _SHARE = click.FloatRange(min=0, max=1, min_open=True)
 _BOXES_SHOWN = 20
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path, file_okay=False, exists=True))
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True), metavar="IMAGE|PDF")
 @click.argument("question")
+@click.option(
+    "--run", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Use the aligner of this trained run."
+)
+@click.option(
+    "--ranker", metavar="NAME|PATH", help="Use another ranker than the shipped one. `pinpoint ranker info` lists them."
+)
 @click.option(
     "--page", "numbers", type=click.IntRange(min=1), multiple=True, help="Page of a PDF, from 1; may be repeated."
 )
@@ -52,9 +58,10 @@ _BOXES_SHOWN = 20
 @device_option
 @json_option
 def select(
-    run: Path,
     file: Path,
     question: str,
+    run: Path | None,
+    ranker: str | None,
     numbers: tuple[int, ...],
     budget: float | None,
     coverage: float | None,
@@ -69,34 +76,39 @@ def select(
 ) -> None:
     """Show the regions of IMAGE or PDF that QUESTION needs.
 
-    All pages of a PDF compete, unless --page names some. Selected windows are joined into boxes, in pixels of the page
-    (for a PDF, of the page rendered at --dpi). The budget counts visual tokens; up to 15 % of a box may lie outside
-    the selected tokens. What it cost is printed too: seconds, and the aligner's operations (stage one).
+    The shipped ranker chooses them from the page's words and layout, in milliseconds on a CPU; --run takes a trained
+    aligner instead. All pages of a PDF compete, unless --page names some. What is selected is joined into boxes, in
+    pixels of the page (for a PDF, of the page rendered at --dpi). The budget counts visual tokens; up to 15 % of a box
+    may lie outside the selected tokens. A score says how many times more evidence is expected there than by chance;
+    that of an aligner is a similarity, -1 to 1. What it cost is printed too.
 
     \b
     Examples:
-      pinpoint select runs/first page.png "What was the total in 2019?" --words page.json
-      pinpoint select runs/first report.pdf "Which region grew most?" --budget 0.1 --exact --out answer
-      pinpoint select runs/qwen report.pdf "Which region grew most?" --model Qwen2-VL-7B-Instruct --device cuda
+      pinpoint select page.png "What was the total in 2019?" --words page.json
+      pinpoint select report.pdf "Which region grew most?" --budget 0.1 --out answer
+      pinpoint select report.pdf "Which region grew most?" --run runs/qwen --model Qwen2-VL-7B-Instruct --device cuda
     """
     if coverage is not None and (budget is not None or exact):
         raise UsageError("--coverage stands alone, without --budget and --exact")
-    from training.opening import open_run
+    if run is not None and ranker is not None:
+        raise UsageError("give --run or --ranker, not both")
+    if run is None and (model is not None or device is not None):
+        raise UsageError("--model and --device belong to a --run; the ranker needs neither")
     from training.pages.lone import read_pages
     from training.selection.select import select_regions
+    from training.window_scorers import RankerScorer
 
     # Bytes of the command line that are no text arrive as lone surrogates, which no file can hold.
     question = question.encode("utf-8", "replace").decode("utf-8")
-    loaded = open_run(run, model, device)
-    reads_words = loaded.backbone.reads_words
+    scorer, reads_words = _scorer(run, ranker, model, device)
     if words is not None and not reads_words:
-        raise UsageError(f"backbone {loaded.backbone.name} reads no words; leave out --words", file=run)
+        raise UsageError("its backbone reads no words; leave out --words", file=run)
     pages = read_pages(file, numbers, words=words, engine=engine, dpi=dpi, with_words=reads_words)
     bare = [page.number for page in pages if not page.page.words.texts]
     if bare and reads_words:
         click.echo(f"pinpoint: warning: no words on page {', '.join(map(str, bare[:10]))}", err=True)
     selection = select_regions(
-        loaded,
+        scorer,
         [page.page for page in pages],
         question,
         budget,
@@ -104,10 +116,27 @@ def select(
         exact=exact,
         numbers=[page.number for page in pages],
     )
-    facts = {"file": file.name, "run": run.resolve().name, "cost": selection.cost.to_json()}
+    by = {"ranker": scorer.ranker.name} if isinstance(scorer, RankerScorer) else {"run": scorer.run.path.resolve().name}
+    facts = {"file": file.name, **by, "cost": selection.cost.to_json()}
     payload = selection.to_json() | facts
     files = _write(selection, payload, out)
     emit(payload | {"files": [str(path) for path in files]}, _text(selection, files), as_json=as_json)
+
+
+def _scorer(
+    run: Path | None, ranker: str | None, model: str | None, device: str | None
+) -> tuple[PinpointScorer | RankerScorer, bool]:
+    """What ranks the windows, and whether it reads words. The ranker needs no torch, which takes seconds to import."""
+    if run is None:
+        from training.ranker.model import SHIPPED
+        from training.window_scorers.ranker import RankerScorer
+
+        return RankerScorer(ranker or SHIPPED), True
+    from training.opening import open_run
+    from training.window_scorers.pinpoint import PinpointScorer
+
+    loaded = open_run(run, model, device)
+    return PinpointScorer(loaded), loaded.backbone.reads_words
 
 
 def _write(selection: Selection, payload: dict[str, Any], out: Path) -> list[Path]:

@@ -1,9 +1,9 @@
 """The regions of some pages that a question needs: tokens in rank order, joined into a few boxes.
 
-    run = load_run("runs/first")
-    selection = select_regions(run, pages, "Which year had the highest exports?", budget=0.25)
+    selection = select_regions(RankerScorer(), pages, "Which year had the highest exports?", budget=0.25)
     selection.boxes[0].xyxy, selection.boxes[0].score
 
+    run = load_run("runs/first")
     selections = select_many(run, [(pages, question) for question in questions], coverage=0.6)
 
 All pages compete: their windows are ranked together, and the budget is over all their tokens.
@@ -23,6 +23,7 @@ from pinpoint_data.windows import make_windows
 from training.selection.cost import selection_cost
 from training.selection.result import SelectedBox, SelectedPage, Selection, TokenLimit, joined_boxes
 from training.window_scorers.base import (
+    GridScorer,
     PageView,
     QuestionView,
     Scores,
@@ -31,6 +32,7 @@ from training.window_scorers.base import (
     window_places,
 )
 from training.window_scorers.pinpoint import PinpointScorer
+from training.window_scorers.ranker import RankerScorer
 
 if TYPE_CHECKING:
     from training.checkpoint import Run
@@ -58,7 +60,8 @@ def select_regions(
     """The boxes of `pages` that `question` needs.
 
     Args:
-        run: A loaded run; or any window scorer, and then the pages must be `PageView`s.
+        run: A window scorer such as `RankerScorer()`, or a loaded run. The pages may be `PageInput`s where it has a
+            grid of its own, and must be `PageView`s where it has none.
         pages: One or more pages; their windows are ranked together.
         question: The question alone, without a template around it.
         budget: Take whole windows, best first, as long as at most this share of all tokens is used; at least one
@@ -119,11 +122,11 @@ def select_many(
             raise UsageError("the question is empty")
     scorer = run if isinstance(run, WindowScorer) else PinpointScorer(run)
     views = [_question_view(scorer, pages, question) for pages, question in asked]
-    before = dict(scorer.seconds) if isinstance(scorer, PinpointScorer) else {}
+    before = dict(scorer.seconds) if isinstance(scorer, PinpointScorer | RankerScorer) else {}
     started = time.perf_counter()
     scored = checked_scores_many(scorer, views)
     seconds = {"score": time.perf_counter() - started}
-    if isinstance(scorer, PinpointScorer):
+    if isinstance(scorer, PinpointScorer | RankerScorer):
         seconds = {step: total - before.get(step, 0.0) for step, total in scorer.seconds.items()}
     shares = {step: total / max(1, len(views)) for step, total in seconds.items()}
     return [
@@ -133,17 +136,17 @@ def select_many(
 
 
 def view_page(scorer: WindowScorer, page: PageInput) -> PageView:
-    """The page with the grid and the windows of the scorer's run.
+    """The page with the grid and the windows of the scorer.
 
     Raises:
-        UsageError: The scorer is no trained run, so it has no grid of its own.
+        UsageError: The scorer has no grid of its own.
     """
-    if not isinstance(scorer, PinpointScorer):
+    if not isinstance(scorer, GridScorer):
         raise UsageError(
             f"scorer {scorer.name!r} has no grid of its own", remedy="give PageViews, with grid and windows"
         )
-    grid = scorer.run.backbone.grid(page.width, page.height)
-    return PageView(grid, make_windows(grid, scorer.run.window_spec), page.words, page)
+    grid = scorer.grid(page.width, page.height)
+    return PageView(grid, make_windows(grid, scorer.window_spec), page.words, page)
 
 
 def _question_view(scorer: WindowScorer, pages: Pages, question: str) -> QuestionView:

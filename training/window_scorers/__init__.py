@@ -2,6 +2,7 @@
 
 from training.window_scorers.base import (
     BatchedScorer,
+    GridScorer,
     PageView,
     QuestionView,
     WindowScorer,
@@ -13,15 +14,18 @@ from training.window_scorers.base import (
 )
 from training.window_scorers.bm25 import BM25Scorer
 from training.window_scorers.pinpoint import PinpointScorer
+from training.window_scorers.ranker import RankerScorer
 from training.window_scorers.simple import OracleScorer, RandomScorer, TextDensityScorer
 
 __all__ = [
     "BM25Scorer",
     "BatchedScorer",
+    "GridScorer",
     "OracleScorer",
     "PageView",
     "PinpointScorer",
     "QuestionView",
+    "RankerScorer",
     "RandomScorer",
     "TextDensityScorer",
     "WindowScorer",

@@ -17,7 +17,7 @@ from pinpoint_data.errors import TrainingError, UsageError
 if TYPE_CHECKING:
     from loaders.samples import EvidenceBox
     from pinpoint_data.grids import TokenGrid
-    from pinpoint_data.windows import Windows
+    from pinpoint_data.windows import Windows, WindowSpec
     from pinpoint_data.words.base import PageWords
     from training.pages.input import PageInput
 
@@ -93,6 +93,22 @@ class BatchedScorer(WindowScorer, Protocol):
 
     def score_many(self, views: Sequence[QuestionView]) -> list[Scores]:
         """What `score` gives for each view, up to rounding."""
+        ...
+
+
+@runtime_checkable
+class GridScorer(WindowScorer, Protocol):
+    """A scorer that knows on which grid, and in which windows, it is best shown a page.
+
+    Attributes:
+        window_spec: Its windows.
+    """
+
+    @property
+    def window_spec(self) -> WindowSpec: ...
+
+    def grid(self, width: int, height: int) -> TokenGrid:
+        """The grid of a page of this size."""
         ...
 
 

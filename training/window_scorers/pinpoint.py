@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from training.window_scorers.base import QuestionView, Scores, register_scorer
 
 if TYPE_CHECKING:
+    from pinpoint_data.grids import TokenGrid
+    from pinpoint_data.windows import WindowSpec
     from training.backbones.base import EncodedPage
     from training.checkpoint import Run
     from training.pages.cache import PageTokens
@@ -48,6 +50,15 @@ class PinpointScorer:
         self.seconds = {"encode": 0.0, "score": 0.0}
         self._encoded: OrderedDict[str, EncodedPage] = OrderedDict()
         self._used = 0
+
+    @property
+    def window_spec(self) -> WindowSpec:
+        """The windows that the run was trained on."""
+        return self.run.window_spec
+
+    def grid(self, width: int, height: int) -> TokenGrid:
+        """The backbone's grid."""
+        return self.run.backbone.grid(width, height)
 
     def score(self, view: QuestionView) -> Scores:
         """The aligner's similarity of question and window, -1 to 1."""
