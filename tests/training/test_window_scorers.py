@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pinpoint_data.errors import TrainingError, UsageError
 from pinpoint_data.windows import WindowSpec
 from tests.training.views import page_view, question_view, square_grid
+from training.terms import STOP_WORDS, terms
 from training.window_scorers import (
     BM25Scorer,
     OracleScorer,
@@ -23,7 +24,6 @@ from training.window_scorers import (
     window_places,
 )
 from training.window_scorers.base import checked_scores
-from training.window_scorers.bm25 import STOP_WORDS, terms
 
 # Four windows of 2 x 2 cells, 20 x 20 pixels each, side by side in a square of 40.
 GRID = square_grid(4, 4)

@@ -1,8 +1,8 @@
 """The terms in which a question and the words of a page are compared.
 
-Terms are those of BM25 (`training.window_scorers.bm25`): NFKC, case folded, runs of letters or of digits. Here they are
-stemmed too (Snowball English), and a number stands without its thousands separators, so that "1,204 Employees" and "how
-many employed" share a term.
+Terms are those of BM25 (`training.terms`): NFKC, case folded, runs of letters or of digits. Here they are stemmed too
+(Snowball English), and a number stands without its thousands separators, so that "1,204 Employees" and "how many
+employed" share a term.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from functools import lru_cache
 
 from Stemmer import Stemmer
 
-from training.window_scorers.bm25 import STOP_WORDS
-from training.window_scorers.bm25 import terms as words_of
+from training.terms import STOP_WORDS
+from training.terms import terms as words_of
 
 _CACHED = 200_000
 _stemmer = Stemmer("english", 0)

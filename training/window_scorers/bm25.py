@@ -6,47 +6,18 @@ Every window of a question's pages is a document, all of them together the colle
 
 with N windows, n_t of them holding term t, f_tw occurrences of t in w, |w| the terms in w; k1 = 1.5, b = 0.75. This is
 the Lucene form (Kamphuis et al., ECIR 2020), whose idf never turns negative; a term that the question repeats counts
-twice. A word belongs to every window that holds its centre.
-
-Choices of the tokeniser: NFKC and case folding; terms are runs of letters or of digits, so "FY2019" gives "fy" and
-"2019"; separators inside a number stay ("1,234.5" is one term), so do apostrophes inside a word ("don't"); no stemming.
-Stop words are Lucene's English 33, the words that questions are made of, and forms of be, have and do: inside one
-page such words are rare enough to get a high idf and would steer the ranking. They leave both sides.
+twice. A word belongs to every window that holds its centre. Terms and stop words are those of `training.terms`;
+stop words leave both sides.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import Counter
-from functools import lru_cache
 
 import numpy as np
 
+from training.terms import STOP_WORDS, terms
 from training.window_scorers.base import PageView, QuestionView, Scores, register_scorer
-
-_TERM = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)*")
-
-
-@lru_cache(maxsize=200_000)
-def terms(text: str) -> tuple[str, ...]:
-    """The terms of a text, stop words included, in order."""
-    return tuple(_TERM.findall(unicodedata.normalize("NFKC", text).casefold().replace("’", "'")))
-
-
-LUCENE_STOP_WORDS = frozenset(
-    terms(
-        "a an and are as at be but by for if in into is it no not of on or such that the their then there these they "
-        "this to was will with"
-    )
-)
-QUESTION_STOP_WORDS = frozenset(
-    terms(
-        "what what's which who whom whose when where why how many much do does did has have had were been being am can "
-        "could would should shall may might from"
-    )
-)
-STOP_WORDS = LUCENE_STOP_WORDS | QUESTION_STOP_WORDS
 
 
 class BM25Scorer:
