@@ -13,24 +13,24 @@ from training.ranker.pixels import COLOURS
 from training.ranker.terms import content_stems, stems
 
 _KINDS = {
-    "count": r"how many|number of|count",
-    "amount": r"how much|amount|total|sum|cost|price|value|revenue|\$",
-    "share": r"percent|proportion|share|ratio|%|rate",
-    "time": r"when|what year|which year|date|month",
-    "person": r"\bwho|name|author|signed",
-    "place": r"where|country|state|city|address|location",
-    "extreme": r"most|least|highest|lowest|largest|smallest|maximum|minimum|best",
-    "difference": r"difference|increase|decrease|change|compared|gap|between|more than|less than",
-    "colour": r"colou?r|red|green|blue|yellow|orange|purple",
-    "figure": r"figure|fig\.",
-    "chart": r"chart|graph|plot|diagram|bar|line|curve",
-    "table": r"table|row|column",
-    "image": r"image|picture|photo|map|icon|logo|screenshot",
-    "place-in-document": r"page|slide|title|section|chapter|appendix",
-    "list": r"\blist\b|\ball\b|what are",
+    "count": r"\b(?:how many|number of|counts?\b|counted)",
+    "amount": r"\b(?:how much|amount|total|sums?\b|cost|price|value|revenue)|\$",
+    "share": r"\b(?:percent|proportion|share|ratio|rate)|%",
+    "time": r"\b(?:when|what year|which year|dates?\b|month)",
+    "person": r"\b(?:who|name|author|signed)",
+    "place": r"\b(?:where|countr|states?\b|city|cities|address|location)",
+    "extreme": r"\b(?:most|least|highest|lowest|largest|smallest|maximum|minimum|best)\b",
+    "difference": r"\b(?:difference|increase|decrease|change|compared|gap|between|more than|less than)",
+    "colour": r"\b(?:colou?r|(?:red|green|blue|yellow|orange|purple)\b)",
+    "figure": r"\b(?:figure|fig\.)",
+    "chart": r"\b(?:chart|graph|plot|diagram|(?:bar|line|curve)s?\b)",
+    "table": r"\b(?:table|rows?\b|column)",
+    "image": r"\b(?:image|picture|photo|maps?\b|icon|logo|screenshot)",
+    "place-in-document": r"\b(?:page|slide|title|section|chapter|appendix)",
+    "list": r"\b(?:list|all|what are)\b",
     "yes-no": r"^(?:is|are|was|were|do|does|did|has|have|can)\b",
-    "which": r"which",
-    "accounts": r"total assets|debt|income|cash|liabilit|equity|fy ?20|fiscal|balance",
+    "which": r"\bwhich\b",
+    "accounts": r"\b(?:total assets|debt|income|cash\b|liabilit|equity|fy ?20|fiscal|balance)",
     "quotes": '["“”]',
 }
 CUES = (*(f"asks-{kind}" for kind in _KINDS), "names-colour", "names-figure", "words", "quoted-terms")
@@ -45,10 +45,12 @@ _COLOUR_WORDS = {
     "brown": ("orange",),
     **dict.fromkeys(("color", "colors", "colored", "colour", "colours", "coloured"), _SPECTRUM),
 }
-_QUOTED = re.compile('["“”\']([^"“”]{2,})["“”\']')
+# An apostrophe inside a word ("the company's") or after one ("both companies' debt") opens no quotation.
+_QUOTED = re.compile(r"""["“”]([^"“”]+)["“”]|(?<!\w)['‘]([^"“”]{1,200}?)['’](?!\w)""")
+# A letter stands apart ("Table A"): "tables" and "party" name nothing.
 _FIGURE = re.compile(
-    r"\b(fig(?:ure)?|table|chart|section|appendix|chapter|step|slide|part|unit|question|example)s?\.?\s*"
-    r"(\d+(?:\.\d+)*|[a-z]\b)"
+    r"\b(fig(?:ure)?|table|chart|section|appendix|chapter|step|slide|part|unit|question|example)s?\.?"
+    r"(?: ?(?=\d)| )(\d+(?:\.\d+)*|[a-z]\b)"
 )
 _PAGE = re.compile(r"\b(?:page|slide)s?\s*(?:no\.?|number|#)?\s*(\d+)|\b(\d+)(?:st|nd|rd|th)\s+(?:page|slide)")
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
@@ -82,8 +84,8 @@ class Question:
 
 def read_question(text: str) -> Question:
     """Read a question; nothing of it may be found, and then its features are zero."""
-    folded = text.strip().casefold()
-    quoted = tuple(stem for part in _QUOTED.findall(text) for stem in stems(part))
+    folded = " ".join(text.casefold().split())
+    quoted = tuple(stem for double, single in _QUOTED.findall(text) for stem in stems(double or single))
     in_order = stems(text)
     named = {colour for word in re.findall(r"[a-z]+", folded) for colour in _COLOUR_WORDS.get(word, ())}
     figures = tuple((kind[:_PREFIX], number) for kind, number in _FIGURE.findall(folded))
