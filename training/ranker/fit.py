@@ -10,6 +10,7 @@ every budget.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,13 +20,18 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from pinpoint_data.errors import TrainingError
+from pinpoint_data.errors import TrainingError, UsageError
 from training.ranker.examples import Example
 from training.ranker.features import FEATURES
 from training.ranker.model import CUT, Ranker
 
 _LEAST_SCALE = 1e-2
 _SAMPLED_ROWS = 200_000
+_WARM_UP = 0.1
+_LEAST_STEPS = 11
+"""Of a schedule: with 10 its warm-up would take no step at all, and torch divides by its length."""
+_LEAST = {"members": 1, "hidden": 1, "dropout": 0, "epochs": 1, "per_source": 1, "batch": 1, "tokens": 2,
+          "learning_rate": 0, "weight_decay": 0, "seed": 0}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,9 @@ class FitSettings:
         learning_rate: The highest, of a one-cycle schedule.
         weight_decay: Of AdamW.
         seed: Of the first member; the others count on.
+
+    Raises:
+        UsageError: A value out of range.
     """
 
     members: int = 3
@@ -55,6 +64,15 @@ class FitSettings:
     learning_rate: float = 1e-3
     weight_decay: float = 0.5
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in _LEAST.items():
+            if not least <= getattr(self, name) < math.inf:
+                raise UsageError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if not self.dropout < 1:
+            raise UsageError(f"dropout must be less than 1, got {self.dropout}")
+        if not self.learning_rate > 0:
+            raise UsageError(f"learning_rate must be more than 0, got {self.learning_rate}")
 
 
 class Network(nn.Module):
@@ -91,7 +109,7 @@ def fit_ranker(
         report: Told a line an epoch.
 
     Raises:
-        TrainingError: There is nothing to learn from.
+        TrainingError: There is nothing to learn from, or the loss is not finite.
     """
     settings = settings or FitSettings()
     if not examples:
@@ -158,7 +176,8 @@ def _fit_member(examples: Sequence[_Ready], settings: FitSettings, seed: int, re
     optimizer = torch.optim.AdamW(network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
     epochs = [_epoch(examples, settings.per_source, generator) for _ in range(settings.epochs)]
     steps = sum(-(-len(epoch) // settings.batch) for epoch in epochs)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, steps + 1, pct_start=0.1)
+    length = max(steps + 1, _LEAST_STEPS)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, length, pct_start=_WARM_UP)
     network.train()
     for number, epoch in enumerate(epochs, start=1):
         losses = []
@@ -171,6 +190,8 @@ def _fit_member(examples: Sequence[_Ready], settings: FitSettings, seed: int, re
             optimizer.step()
             schedule.step()
             losses.append(loss.item())
+        if not np.isfinite(losses).all():
+            raise TrainingError(f"the loss is not finite in epoch {number}", remedy="lower learning_rate")
         report(f"member of seed {seed}, epoch {number} of {settings.epochs}: loss {np.mean(losses):.3f}")
     return network.eval()
 
