@@ -46,7 +46,7 @@ class ReadPage:
     Attributes:
         grid: N tokens.
         words: Its words on the grid.
-        run: (N,) the run that covers most of each token, -1 where there is none.
+        run: (N,) the run of the word that covers most of each token, -1 where there is none.
         colours: (11, rows, cols) share of each colour.
         blocks: Of each radius.
         features: (N, f) the values of `PAGE_FEATURES`.

@@ -233,8 +233,8 @@ def _captions(page: ReadPage, question: Question) -> tuple[FloatArray, FloatArra
     rows, cols = page.grid.rows, page.grid.cols
     near, offset = np.zeros(rows), np.full(rows, FAR)
     words = page.words
-    for first in words.run_starts if question.figures else ():
-        head = [stem for of_word in words.stems[first : first + 2] for stem in of_word][:2]
+    for first, length in zip(words.run_starts, words.run_lengths, strict=True) if question.figures else ():
+        head = [stem for of_word in words.stems[first : first + min(length, 2)] for stem in of_word][:2]
         if len(head) == 2 and any(head[0][:3] == kind and head[1] == number for kind, number in question.figures):
             away = np.arange(rows) + 0.5 - words.boxes[first, 1::2].mean()
             near = np.maximum(near, np.exp(-np.abs(away) / 10))
