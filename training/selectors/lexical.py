@@ -38,7 +38,7 @@ class TextDensitySelector(Selector):
 
 
 class BM25Selector(Selector):
-    """Tokens of the windows that BM25 ranks first; formula and tokeniser are in `training.window_scorers.bm25`.
+    """Tokens of the windows that BM25 ranks first; its formula is in `training.window_scorers.bm25`.
 
     A token takes the best score of a window that holds it (see `keep_by_windows`), so evidence scores equal those of
     `pinpoint evaluate` at the same budgets. Budgets nest.
