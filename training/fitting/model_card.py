@@ -70,8 +70,8 @@ run = load_run("{name}")
 scores = run.score_windows(pages, windows, "What was the revenue in 2019?")
 ```
 
-Or, for one page: `pinpoint select page.png "What was the revenue in 2019?" --run {name}`. A score is comparable among the
-windows of one question's pages, not among questions.
+Or, for one page: `pinpoint select page.png "What was the revenue in 2019?" --run {name}`. A score is comparable among
+the windows of one question's pages, not among questions.
 """
 
 

@@ -105,7 +105,9 @@ class GridScorer(WindowScorer, Protocol):
     """
 
     @property
-    def window_spec(self) -> WindowSpec: ...
+    def window_spec(self) -> WindowSpec:
+        """Size and stride of the windows."""
+        ...
 
     def grid(self, width: int, height: int) -> TokenGrid:
         """The grid of a page of this size."""
