@@ -45,7 +45,8 @@ def read_pixels(grid: TokenGrid, image: Image.Image) -> PagePixels:
     """Look at a page's pixels; the background is the median colour."""
     # Whole planes: reducing over an axis of three is ten times slower.
     planes = np.ascontiguousarray(np.moveaxis(np.asarray(shrunk(grid, image, SIDE)), -1, 0))
-    red, green, blue = rgb = planes / np.float32(255)
+    rgb: FloatArray = planes.astype(np.float32) / np.float32(255)
+    red, green, blue = rgb
     background = np.array([_median(plane) for plane in planes])
     apart = np.abs(rgb - background[:, None, None])
     off = np.maximum(np.maximum(apart[0], apart[1]), apart[2])
