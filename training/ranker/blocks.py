@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from pinpoint_data.grids import TokenGrid
 from training.ranker.pixels import SIDE
+from training.ranker.squares import square_max
 from training.ranker.words import PlacedWords
 
 FloatArray = npt.NDArray[np.float32]
@@ -61,12 +62,14 @@ class Blocks:
 def word_mask(grid: TokenGrid, boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     """(rows * SIDE, cols * SIDE): cells that word boxes (n, 4), in tokens, touch."""
     high, wide = grid.rows * SIDE, grid.cols * SIDE
-    edges = np.zeros((high + 1, wide + 1), dtype=np.int32)
     x0, y0 = np.clip(np.floor(boxes[:, :2] * SIDE), 0, (wide, high)).astype(np.intp).T
     x1, y1 = np.clip(np.ceil(boxes[:, 2:] * SIDE), 0, (wide, high)).astype(np.intp).T
-    for x, y, sign in ((x0, y0, 1), (x1, y1, 1), (x0, y1, -1), (x1, y0, -1)):
-        np.add.at(edges, (y, x), sign)
-    return edges.cumsum(axis=0).cumsum(axis=1)[:-1, :-1] > 0
+    row = wide + 1
+    corners = np.concatenate([y0 * row + x0, y1 * row + x1, y1 * row + x0, y0 * row + x1])
+    signs = np.repeat([1.0, 1.0, -1.0, -1.0], len(boxes))
+    edges = np.bincount(corners, weights=signs, minlength=(high + 1) * row).reshape(high + 1, row)
+    inside: npt.NDArray[np.bool_] = edges.cumsum(axis=0).cumsum(axis=1)[:-1, :-1] > 0
+    return inside
 
 
 def find_blocks(
@@ -87,9 +90,7 @@ def find_blocks(
         words: The page's words.
         tokens: (N,) `covered`, `digits`, `letter-height` and `saturation` of each token.
     """
-    side = 2 * radius + 1
-    spread = ndimage.maximum_filter(inked | worded, size=side, mode="constant")
-    labels, count = ndimage.label(spread)
+    labels, count = ndimage.label(square_max(inked | worded, radius))
     cells = labels.reshape(grid.rows, SIDE, grid.cols, SIDE)
     token = cells.max(axis=(1, 3)).ravel().astype(np.int64)
     rows, cols = labels.shape
@@ -111,10 +112,10 @@ def _features(
     rows, cols = labels.shape
     box = np.zeros((count + 1, 4))
     box[0] = (0, 0, cols, rows)
-    for index, (down, across) in enumerate(ndimage.find_objects(labels), start=1):
-        box[index] = (across.start, down.start, across.stop, down.stop)
+    found = [(across.start, down.start, across.stop, down.stop) for down, across in ndimage.find_objects(labels)]
+    box[1:] = np.array(found).reshape(-1, 4)
     width, height = box[:, 2] - box[:, 0], box[:, 3] - box[:, 1]
-    flat = labels.ravel()
+    flat = labels.ravel().astype(np.intp)
     cells = np.maximum(np.bincount(flat, minlength=count + 1), 1)
     held = np.maximum(np.bincount(token, minlength=count + 1), 1)
     covered = np.bincount(token, weights=tokens["covered"], minlength=count + 1)
