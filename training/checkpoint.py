@@ -287,13 +287,18 @@ def load_run(path: Path | str, options: Mapping[str, Any] | None = None) -> Run:
         )
     aligner.load_state_dict(tensors)
     aligner.eval().requires_grad_(False)
-    return Run(folder, config, backbone, aligner, facts, _read_documents(folder), described["data"])
+    return Run(folder, config, backbone, aligner, facts, read_documents(folder), described["data"])
 
 
-def _read_documents(folder: Path) -> dict[str, list[str]]:
+def read_documents(folder: Path) -> dict[str, list[str]]:
+    """The documents that a training learnt from (`train`) and held out (`validation`), from `documents.json`.
+
+    Raises:
+        TrainingError: The file is missing or says something else.
+    """
     file = folder / DOCUMENTS_FILE
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
         return {side: [str(document) for document in found[side]] for side in ("train", "validation")}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TrainingError(f"does not list the run's documents: {error!r}", file=file) from error
+        raise TrainingError(f"does not list the documents learnt from and held out: {error!r}", file=file) from error

@@ -15,6 +15,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,18 @@ class Ranker:
         """Weights of all members together."""
         return sum(tensor.size for name, tensor in self.tensors.items() if name not in ("mean", "scale"))
 
+    @property
+    def flops_per_token(self) -> int:
+        """Operations of the members' matrix products for a token, two a multiply-add; reading features is not in it."""
+        _, hidden, features = self.tensors["first.weight"].shape
+        operations: int = 2 * self.members * (hidden * features + hidden * hidden + hidden)
+        return operations
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of its weights, the features they are for, and all that is recorded of its training."""
+        return _digest(_as_written(self.tensors), _head(self.facts))
+
     def shares(self, pages: Sequence[ReadPage], question: str) -> list[npt.NDArray[np.float64]]:
         """The share of the evidence expected in each token, (N,) a page; all pages' tokens together sum to one."""
         logits = [self.logits(features) for features in token_features(pages, question)]
@@ -94,9 +107,8 @@ class Ranker:
 
     def save(self, file: Path) -> None:
         """Write it; the same ranker gives the same bytes."""
-        tensors = {name: np.ascontiguousarray(tensor, dtype=np.float32) for name, tensor in self.tensors.items()}
-        head: dict[str, Any] = {"kind": _KIND, "features": features_digest(), "facts": dict(self.facts)}
-        head["sha256"] = _digest(tensors, head)
+        tensors = _as_written(self.tensors)
+        head = _head(self.facts) | {"sha256": self.fingerprint}
         # One entry of metadata only: the writer keeps several in no fixed order.
         write_bytes(file, save(tensors, metadata={"pinpoint": json.dumps(head, sort_keys=True)}))
 
@@ -120,7 +132,11 @@ class Ranker:
 
     def has_learnt(self, page: Mapping[str, Any]) -> bool:
         """Whether it was trained on this page, a row of a workspace's `pages` (known by its bytes, not its name)."""
-        return page_key(page) in self.facts.get("pages", ())
+        return page_key(page) in self._learnt
+
+    @cached_property
+    def _learnt(self) -> frozenset[str]:
+        return frozenset(self.facts.get("pages", ()))
 
 
 def page_key(page: Mapping[str, Any]) -> str:
@@ -170,6 +186,14 @@ def _check_tensors(file: Path, tensors: Mapping[str, npt.NDArray[Any]]) -> None:
         raise TrainingError("its tensors are not those of a ranker", file=file)
     if any(tensor.dtype != np.float32 or not np.isfinite(tensor).all() for tensor in tensors.values()):
         raise TrainingError("holds a weight that is no finite float32", file=file)
+
+
+def _head(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {"kind": _KIND, "features": features_digest(), "facts": dict(facts)}
+
+
+def _as_written(tensors: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    return {name: np.ascontiguousarray(tensor, dtype=np.float32) for name, tensor in tensors.items()}
 
 
 def _digest(tensors: Mapping[str, FloatArray], head: Mapping[str, Any]) -> str:

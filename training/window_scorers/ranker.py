@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ import numpy.typing as npt
 
 from pinpoint_data.grids import TokenGrid, patch_grid
 from pinpoint_data.windows import Windows, WindowSpec
+from training.pages.input import PageInput
 from training.ranker.model import SHIPPED, Ranker
+from training.ranker.page import ReadPage
 from training.ranker.reading import page_memory
 from training.window_scorers.base import QuestionView, Scores, register_scorer
 
@@ -44,17 +47,25 @@ class RankerScorer:
     def score(self, view: QuestionView) -> Scores:
         """How many times more evidence than by chance is expected in each window, 0 or more."""
         started = time.perf_counter()
-        pages = [page for page, _ in self._pages.get([page.page_input for page in view.pages])]
+        pages = [page for page, _ in self.read([page.page_input for page in view.pages])]
         read = time.perf_counter()
-        shares = self.ranker.shares(pages, view.question)
-        tokens = sum(page.grid.n_tokens for page in pages)
-        scores = [
-            _window_means(share * tokens, page.grid, asked.windows)
-            for share, page, asked in zip(shares, pages, view.pages, strict=True)
-        ]
+        scores = self.score_read(pages, [page.windows for page in view.pages], view.question)
         self.seconds["read"] += read - started
         self.seconds["score"] += time.perf_counter() - read
         return scores
+
+    def read(self, pages: Sequence[PageInput]) -> list[tuple[ReadPage, float]]:
+        """The pages as the ranker reads them, and the seconds each took when it was read; those met last are known."""
+        return self._pages.get(pages)
+
+    def score_read(self, pages: Sequence[ReadPage], windows: Sequence[Windows], question: str) -> Scores:
+        """What `score` gives, of pages that were read before."""
+        shares = self.ranker.shares(pages, question)
+        tokens = sum(page.grid.n_tokens for page in pages)
+        return [
+            _window_means(share * tokens, page.grid, asked)
+            for share, page, asked in zip(shares, pages, windows, strict=True)
+        ]
 
 
 def _window_means(density: npt.NDArray[np.float64], grid: TokenGrid, windows: Windows) -> npt.NDArray[np.float64]:
