@@ -21,11 +21,10 @@ import numpy.typing as npt
 from rapidfuzz.distance import Indel
 
 from training.ranker.question import Question
-from training.ranker.words import PlacedWords
+from training.ranker.words import LONG, PlacedWords
 
 FloatArray = npt.NDArray[np.float64]
 
-_FUZZY_LETTERS = 4
 _FUZZY_LENGTH = 6
 _FUZZY = 0.6
 _QUOTED, _BESIDE_QUOTED = 2.0, 0.5
@@ -48,7 +47,7 @@ class Matches:
 
 def match_terms(question: Question, words: PlacedWords) -> Matches:
     """Find the terms of a question on a page."""
-    found = [_match(term, words.words_of) for term in question.terms]
+    found = [_match(term, words) for term in question.terms]
     indices = [np.fromiter(hits, dtype=np.int64, count=len(hits)) for hits in found]
     strengths = [np.fromiter(hits.values(), dtype=np.float64, count=len(hits)) for hits in found]
     runs = np.zeros((len(found), words.n_runs))
@@ -57,15 +56,15 @@ def match_terms(question: Question, words: PlacedWords) -> Matches:
     return Matches(indices, strengths, runs)
 
 
-def _match(term: str, words_of: dict[str, list[int]]) -> dict[int, float]:
-    hits = dict.fromkeys(words_of.get(term, ()), 1.0)
-    if len(term) < _FUZZY_LETTERS or term[0].isdigit():
+def _match(term: str, words: PlacedWords) -> dict[int, float]:
+    hits = dict.fromkeys(words.words_of.get(term, ()), 1.0)
+    if len(term) < LONG or term[0].isdigit():
         return hits
-    for other, words in words_of.items():
-        if other[0] != term[0] or other == term or abs(len(other) - len(term)) > _FUZZY_LENGTH:
+    for other in words.initials.get(term[0], ()):
+        if other == term or abs(len(other) - len(term)) > _FUZZY_LENGTH:
             continue
-        if len(other) >= _FUZZY_LETTERS and (alike := Indel.normalized_similarity(term, other)) >= _FUZZY:
-            for word in words:
+        if (alike := Indel.normalized_similarity(term, other)) >= _FUZZY:
+            for word in words.words_of[other]:
                 hits[word] = max(hits.get(word, 0.0), alike)
     return hits
 

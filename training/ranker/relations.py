@@ -126,21 +126,14 @@ def _highest(arrays: Sequence[FloatArray]) -> float:
 
 def _measure_runs(page: ReadPage, found: Matches, weights: FloatArray, question: Question) -> _Runs:
     words = page.words
-    stems: list[set[str]] = [set() for _ in range(words.n_runs)]
-    pairs = np.zeros(words.n_runs)
-    before: str | None = None
-    for run, of_word in zip(words.run.tolist(), words.stems, strict=True):
-        stems[run].update(of_word)
-        for stem in of_word:
-            pairs[run] += (before, stem) in question.pairs
-            before = stem
-    sizes = np.array([max(len(own), 1) for own in stems], dtype=np.float64)
-    quoted = np.zeros(words.n_runs)
-    if question.quoted:
-        shared = np.array([len(own & question.quoted) for own in stems], dtype=np.float64)
-        quoted = 2 * shared / (sizes + len(question.quoted))
+    pairs, shared = np.zeros(words.n_runs), np.zeros(words.n_runs)
+    for pair in question.pairs:
+        np.add.at(pairs, words.pairs_of.get(pair, []), 1)
+    for stem in question.quoted:
+        shared[words.run[words.words_of.get(stem, [])]] += 1
+    quoted = 2 * shared / (words.run_stems + max(len(question.quoted), 1))
     exact = (found.runs == 1).sum(axis=0)
-    return _Runs(weights @ found.runs, exact / sizes, quoted, pairs)
+    return _Runs(weights @ found.runs, exact / words.run_stems, quoted, pairs)
 
 
 def _reach(page: ReadPage, found: Matches, weights: FloatArray) -> list[FloatArray]:

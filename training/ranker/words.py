@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,8 @@ IntArray = npt.NDArray[np.int64]
 
 KINDS = ("digits", "percent", "year", "currency", "capital", "colon")
 _YEAR = re.compile(r"\(?(?:1[89]|20)\d\d\)?[.,:]?")
+LONG = 4
+"""Letters of a stem that is compared by likeness too."""
 _SAME_LINE = 0.5
 _OVERLAP, _GAP = -0.6, 1.0
 
@@ -39,7 +42,10 @@ class PlacedWords:
         run: (n,) run of each word, ascending.
         run_starts: (s,) first word of each run.
         run_boxes: (s, 4) in tokens.
+        run_stems: (s,) how many different stems each run holds, 1 at least.
         words_of: The words that hold a stem, by stem.
+        pairs_of: For two stems that follow each other, the runs of the second one.
+        initials: The stems of `LONG` letters and more, by first letter.
     """
 
     boxes: FloatArray
@@ -50,7 +56,10 @@ class PlacedWords:
     run: IntArray
     run_starts: IntArray
     run_boxes: FloatArray
+    run_stems: IntArray
     words_of: dict[str, list[int]]
+    pairs_of: dict[tuple[str, str], list[int]]
+    initials: dict[str, list[str]]
 
     @property
     def n_runs(self) -> int:
@@ -76,21 +85,35 @@ def place_words(grid: TokenGrid, words: PageWords) -> PlacedWords:
     if len(starts):
         run_boxes[:, :2] = np.minimum.reduceat(boxes[:, :2], starts)
         run_boxes[:, 2:] = np.maximum.reduceat(boxes[:, 2:], starts)
+    run = np.cumsum(run)
     found = [stems(text) for text in words.texts]
     words_of: dict[str, list[int]] = {}
-    for index, of_word in enumerate(found):
+    in_order: list[tuple[str, int]] = []
+    for index, (of_word, own_run) in enumerate(zip(found, run.tolist(), strict=True)):
         for stem in of_word:
             words_of.setdefault(stem, []).append(index)
+            in_order.append((stem, own_run))
+    pairs_of: dict[tuple[str, str], list[int]] = {}
+    for (before, _), (stem, own_run) in pairwise(in_order):
+        pairs_of.setdefault((before, stem), []).append(own_run)
+    initials: dict[str, list[str]] = {}
+    for stem in words_of:
+        if len(stem) >= LONG:
+            initials.setdefault(stem[0], []).append(stem)
+    held = np.fromiter((own_run for _, own_run in set(in_order)), dtype=np.int64)
     return PlacedWords(
         boxes=boxes,
         stems=found,
         kinds=np.array([_kinds(text) for text in words.texts], dtype=np.bool_).reshape(-1, len(KINDS)),
         height=float(np.median(height)) if len(height) else 0.5,
         spread=spread_words(grid, xyxy),
-        run=np.cumsum(run),
+        run=run,
         run_starts=starts,
         run_boxes=run_boxes,
+        run_stems=np.maximum(np.bincount(held, minlength=len(starts)), 1),
         words_of=words_of,
+        pairs_of=pairs_of,
+        initials=initials,
     )
 
 
