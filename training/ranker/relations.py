@@ -19,6 +19,7 @@ from training.ranker.blocks import Blocks
 from training.ranker.matches import Matches, match_terms, term_weights
 from training.ranker.page import ReadPage
 from training.ranker.question import CUES, Question
+from training.ranker.squares import square_max
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -141,11 +142,11 @@ def _reach(page: ReadPage, found: Matches, weights: FloatArray) -> list[FloatArr
     rows, cols = page.grid.rows, page.grid.cols
     x, y = np.arange(cols) + 0.5, np.arange(rows) + 0.5
     total = {way: np.zeros((rows, cols)) for way in ("on", "right", "below", "reach", "near")}
-    maps = np.zeros((len(weights), rows, cols))
+    here = [term for term, words in enumerate(found.words) if len(words)]
+    maps = np.zeros((len(here), rows, cols))
     letter = max(page.words.height, 0.3)
-    for term, (words, strengths, weight) in enumerate(zip(found.words, found.strengths, weights, strict=True)):
-        if not len(words):
-            continue
+    for on, term in zip(maps, here, strict=True):
+        words, strengths, weight = found.words[term], found.strengths[term], weights[term]
         box = page.words.boxes[words[:_MOST_WORDS]]
         x0, y0, x1, y1 = (box[:, side : side + 1] for side in range(4))
         right_of, below = np.maximum(x - x1, 0), np.maximum(y - y1, 0)
@@ -159,14 +160,16 @@ def _reach(page: ReadPage, found: Matches, weights: FloatArray) -> list[FloatArr
         }
         carried = {way: ((down * strength)[:, :, None] * across[:, None, :]).max(axis=0)
                    for way, (down, across) in ways.items()}  # fmt: skip
-        maps[term] = carried["on"]
+        on[:] = carried["on"]
         carried["reach"] = np.maximum(np.maximum(carried["right"], carried["below"]), carried["on"])
         for way, values in carried.items():
             total[way] += weight * values
     columns = [total["on"], total["right"], total["below"], total["reach"], total["near"]]
     columns.append(total["right"] * total["below"])
+    radius = 0
     for side in WITHIN:
-        columns.append(np.tensordot(weights, ndimage.maximum_filter(maps, size=(1, side, side), mode="constant"), 1))
+        maps, radius = square_max(maps, side // 2 - radius), side // 2  # squares of squares
+        columns.append(np.tensordot(weights[here], maps, 1))
     for side in DENSITIES:
         columns.append(side * side / 4 * ndimage.uniform_filter(total["on"], side, mode="constant"))
     return [column.ravel() for column in columns]
@@ -252,6 +255,9 @@ def _of_block(
 
 
 def _colours(page: ReadPage, question: Question) -> tuple[FloatArray, FloatArray]:
+    if not question.colours:
+        none = np.zeros(page.grid.n_tokens)
+        return none, none
     named = page.colours[list(question.colours)].sum(axis=0, dtype=np.float64)
     return named.ravel(), ndimage.uniform_filter(named, 9, mode="constant").ravel()
 
