@@ -32,7 +32,7 @@ def document_groups(samples: Iterable[Sample], store: PageStore) -> dict[str, st
         documents.add(sample.doc_id)
         for page in sample.pages:
             row = store.row(page.page_id)
-            ours, theirs = root(f"doc {sample.doc_id}"), root(f"page {row['sha256']} {row['pdf_page']}")
+            ours, theirs = root(f"doc {sample.doc_id}"), root(f"page {row['sha256'] or page.page_id} {row['pdf_page']}")
             parent[theirs] = ours
     members: dict[str, list[str]] = {}
     for document in documents:

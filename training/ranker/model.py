@@ -140,9 +140,10 @@ class Ranker:
 
 
 def page_key(page: Mapping[str, Any]) -> str:
-    """What a page is known by wherever it is: the start of its file's SHA-256, and its number in a PDF."""
+    """What a page is known by wherever it is: the start of its file's SHA-256 (its id without), and its PDF page."""
     number = page["pdf_page"]
-    return str(page["sha256"])[:12] + ("" if number is None else f"#{number}")
+    known = page["page_id"] if page["sha256"] is None else page["sha256"][:12]
+    return str(known) if number is None else f"{known}#{number}"
 
 
 def ranker_names() -> list[str]:
