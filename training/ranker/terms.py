@@ -1,8 +1,8 @@
 """The terms in which a question and the words of a page are compared.
 
 Terms are those of BM25 (`training.terms`): NFKC, case folded, runs of letters or of digits. Here they are stemmed too
-(Snowball English), and a number stands without its thousands separators, so that "1,204 Employees" and "how many
-employed" share a term.
+(Snowball English), and a number stands without its thousands separators, so that "Payments: 1,204" and "which
+payment was 1204" share two terms.
 """
 
 from __future__ import annotations
