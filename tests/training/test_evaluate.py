@@ -12,14 +12,21 @@ from click.testing import CliRunner
 from PIL import Image
 
 from loaders.publishing import publish
+from loaders.samples import load_samples
 from pinpoint_data.errors import TrainingError, UsageError
+from pinpoint_data.grids import patch_grid
 from pinpoint_data.workspace import Workspace
 from tests.loaders.build import page, question, regions, write
+from tests.training.ranker.build import random_ranker
 from tests.training.runs import tiny_run
 from training.commands.evaluate import evaluate
 from training.evaluation.report import markdown, terminal_text
+from training.pages.store import PageStore
+from training.ranker import SHIPPED, Ranker
+from training.ranker.page import read_page
 
 SIDE = 280  # 20 x 20 tokens of 14 pixels; windows of 10 start at 0, 7 and 10
+LARGE = {"width": 10, "height": 10, "stride": 7}
 NAMES = ("alpha", "bravo", "charlie", "delta")
 
 
@@ -84,6 +91,13 @@ def made(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(autouse=True)
+def shipped(tmp_path, monkeypatch):
+    """A ranker of random weights in place of the shipped one."""
+    random_ranker().save(tmp_path / "weights" / f"{SHIPPED}.safetensors")
+    monkeypatch.setattr("training.ranker.model._WEIGHTS", tmp_path / "weights")
+
+
 @pytest.fixture
 def invoke(made):
     def run(*arguments, workspace=None, **options):
@@ -102,7 +116,9 @@ class TestBaselines:
         summary = json.loads((tmp_path / "out" / "evaluation.json").read_text())
         printed = json.loads(done.stdout)
         assert printed == summary | {"refusals": None, "out": str(tmp_path / "out")}
-        assert (summary["schema"], summary["version"]) == ("pinpoint-evaluation", 1)
+        assert (summary["schema"], summary["version"]) == ("pinpoint-evaluation", 2)
+        assert summary["windows"] == {name: LARGE for name in summary["scorers"]}
+        assert summary["ranker"] is None
         assert summary["questions"]["by_source"] == {"books": 1, "forms": 8}
         assert summary["questions"]["documents"] == 5
         assert summary["questions"]["left_out"] == {"status unanswerable": 1, "status unfinished": 1}
@@ -180,6 +196,10 @@ class TestBaselines:
             (["--baselines-only", "--cache", "."], "--cache has no meaning without RUN"),
             (["--baselines-only", "--device", "cpu"], "--device has no meaning without RUN"),
             (["RUN", "--baselines-only", "--cache", "."], "--cache has no meaning with --baselines-only"),
+            (["--baselines-only", "--ranker", "x"], "--ranker has no meaning with --baselines-only"),
+            (["--baselines-only", "--no-ranker"], "--no-ranker has no meaning with --baselines-only"),
+            (["RUN", "--no-ranker", "--ranker", "x"], "--ranker has no meaning with --no-ranker"),
+            (["RUN", "--answers", "--ranker", "x"], "--ranker has no meaning with --answers"),
         ],
     )
     def test_options_without_effect(self, made, options, message):
@@ -196,7 +216,9 @@ class TestBaselines:
     def test_misuse(self, invoke):
         assert invoke("--baselines-only", "--budgets", "a").exit_code == 2
         with pytest.raises(UsageError, match="name the RUN"):
-            invoke()
+            invoke("--no-ranker")
+        with pytest.raises(UsageError, match="no ranker 'nowhere'"):
+            invoke("--ranker", "nowhere")
         with pytest.raises(UsageError, match="no grid 'nope'"):
             invoke("--baselines-only", "--grid", "nope")
 
@@ -231,8 +253,8 @@ class TestRun:
             "of documents not held out by the run": 3,
             "of documents that the run has learnt from": 6,
         }
-        assert list(printed["scores"]["all"]) == ["random", "text-density", "bm25", "pinpoint", "oracle"]
-        assert list(printed["differences"]["all"]) == ["random", "text-density", "bm25", "oracle"]
+        assert list(printed["scores"]["all"]) == ["random", "text-density", "bm25", "ranker", "pinpoint", "oracle"]
+        assert list(printed["differences"]["all"]) == ["random", "text-density", "bm25", "ranker", "oracle"]
         mean = {name: found["evidence_recall@0.25"]["mean"] for name, found in printed["scores"]["all"].items()}
         paired = printed["differences"]["all"]["bm25"]["evidence_recall@0.25"]["mean"]
         assert paired == pytest.approx(mean["pinpoint"] - mean["bm25"])
@@ -258,6 +280,127 @@ class TestRun:
         printed = json.loads(invoke(run, "--baselines-only", "--json").stdout)
         assert printed["questions"]["by_source"] == {"forms": 2}
         assert "pinpoint" not in printed["scores"]["all"]
+
+    def test_scores_of_whole_windows_have_differences_between_equal_windows_only(self, invoke, run):
+        differences = json.loads(invoke(run, "--json").stdout)["differences"]["all"]
+        whole = {"region_accuracy@0.25", "coverage@0.60", "top1_accuracy"}
+        assert whole <= set(differences["bm25"]) and not whole & set(differences["ranker"])
+        assert set(differences["bm25"]) - set(differences["ranker"]) == {
+            *(f"{score}@{r}" for score in ("region_accuracy", "coverage") for r in ("0.60", "0.25", "0.10")),
+            "top1_accuracy",
+        }
+
+    def test_a_ranker_that_learnt_from_what_the_run_held_out(self, invoke, run, tmp_path):
+        random_ranker(pages=["forms/charlie", "forms/alpha"]).save(tmp_path / "known.safetensors")
+        printed = json.loads(invoke(run, "--ranker", tmp_path / "known.safetensors", "--json").stdout)
+        assert printed["questions"]["by_source"] == {"forms": 2}
+        [warning] = printed["warnings"]
+        assert warning.startswith("ranker known has learnt from 1 of the 1 pages, which 2 of the 2 questions are asked")
+
+
+class TestRanker:
+    @pytest.fixture
+    def folder(self, tmp_path):
+        """A ranker that learnt from two documents and held out a third."""
+        random_ranker(1, pages=["forms/alpha", "forms/bravo"]).save(tmp_path / "mine" / "ranker.safetensors")
+        documents = {"train": ["forms/alpha", "forms/bravo"], "validation": ["forms/charlie"]}
+        (tmp_path / "mine" / "documents.json").write_text(json.dumps(documents))
+        return tmp_path / "mine"
+
+    def test_the_shipped_one_is_a_row_without_a_run(self, invoke, tmp_path):
+        done = invoke("--out", tmp_path / "out", "--json")
+        assert done.exit_code == 0
+        printed = json.loads(done.stdout)
+        assert printed["scorers"] == ["random", "text-density", "bm25", "ranker", "oracle"]
+        assert (printed["reference"], printed["split"], printed["run"]) == ("ranker", "all", None)
+        assert printed["ranker"] == {"name": "documents", "fingerprint": random_ranker().fingerprint}
+        assert list(printed["differences"]["all"]) == ["random", "text-density", "bm25", "oracle"]
+        single = {"width": 1, "height": 1, "stride": 1}
+        assert printed["windows"] == {name: LARGE for name in printed["scorers"]} | {"ranker": single}
+        assert all(found["budget@0.10"]["mean"] == pytest.approx(0.1) for found in printed["scores"]["all"].values())
+        rows = [json.loads(line) for line in (tmp_path / "out" / "questions.jsonl").read_text().splitlines()]
+        assert sum(row["scorer"] == "ranker" for row in rows) == 9
+
+    def test_the_report_says_who_was_asked_for_which_windows(self, invoke, tmp_path):
+        text = invoke("--out", tmp_path).stdout
+        for shown in (text, (tmp_path / "evaluation.md").read_text()):
+            assert "windows of 10 x 10 tokens, stride 7: random, text-density, bm25, oracle" in shown
+            assert "windows of 1 x 1 tokens, stride 1: ranker" in shown
+            assert "those of whole windows only scorers of equal windows" in shown
+            assert "Evidence recall of ranker minus that of ..., paired" in shown
+        assert max(map(len, text.splitlines())) <= 100
+
+    def test_scores_are_those_of_its_own_ranking_of_tokens(self, invoke, made, folder, tmp_path):
+        """The tokens in the order of their expected evidence, ties aside, and the area of gold in them."""
+        invoke("--ranker", folder, "--split", "all", "--out", tmp_path / "out")
+        lines = (tmp_path / "out" / "questions.jsonl").read_text().splitlines()
+        rows = {row["question_id"]: row for row in map(json.loads, lines) if row["scorer"] == "ranker"}
+        store, ranker = PageStore(Workspace.open(made / "ws")), Ranker.load(folder)
+        for sample in load_samples(made / "dataset"):
+            if sample.question_id not in rows:
+                continue
+            inputs = [store.input(page.page_id) for page in sample.pages]
+            pages = [read_page(patch_grid(p.width, p.height), p.words, p.load_image()) for p in inputs]
+            shares = np.concatenate(ranker.shares(pages, sample.question))
+            boxes = [[box.xyxy for box in sample.evidence if box.page_index == index] for index in range(len(pages))]
+            gold = np.concatenate(
+                [p.grid.evidence_area(np.reshape(own, (-1, 4))) for p, own in zip(pages, boxes, strict=True)], axis=None
+            )
+            kept = np.argsort(-shares)[: len(shares) // 4]
+            row = rows[sample.question_id]
+            assert row["evidence_recall@0.25"] == pytest.approx(gold[kept].sum() / gold.sum())
+
+    @pytest.mark.parametrize(
+        ("split", "expected"),
+        [
+            (None, ["charlie"]),
+            ("validation", ["charlie"]),
+            ("train", ["alpha", "bravo"]),
+            ("all", ["charlie", "delta"]),
+        ],
+    )
+    def test_a_folder_knows_what_it_held_out(self, invoke, folder, tmp_path, split, expected):
+        done = invoke("--ranker", folder, "--json", "--out", tmp_path / "out", *(["--split", split] if split else []))
+        printed = json.loads(done.stdout)
+        lines = (tmp_path / "out" / "questions.jsonl").read_text().splitlines()
+        forms = {json.loads(line)["doc_id"] for line in lines} - {"books/b"}
+        assert forms == {f"forms/{name}" for name in expected}
+        assert printed["split"] == (split or "validation")
+        learnt = "the ranker has learnt from these documents"
+        assert (learnt in " ".join(printed["warnings"])) == (split == "train")
+        assert ("of documents that the ranker has learnt from" in printed["questions"]["left_out"]) == (
+            split != "train"
+        )
+
+    def test_a_file_alone_is_scored_on_everything_with_a_warning(self, invoke, folder):
+        printed = json.loads(invoke("--ranker", folder / "ranker.safetensors", "--json").stdout)
+        assert printed["split"] == "all" and printed["questions"]["scored"] == 9
+        [warning, words] = printed["warnings"]
+        assert warning == (
+            "ranker ranker has learnt from 2 of the 7 pages, which 4 of the 9 questions are asked over: its scores "
+            "there measure its memory and must not be reported as results"
+        )
+        assert "have no words" in words
+
+    def test_a_damaged_list_of_documents(self, invoke, folder):
+        (folder / "documents.json").write_text('{"train": []}')
+        with pytest.raises(TrainingError, match=r"documents.json: does not list the documents learnt from"):
+            invoke("--ranker", folder)
+
+    def test_other_scorers_have_the_scores_they_have_without_it(self, invoke):
+        beside = json.loads(invoke("--json").stdout)["scores"]
+        alone = json.loads(invoke("--baselines-only", "--json").stdout)["scores"]
+        for group, found in alone.items():
+            assert found == {name: own for name, own in beside[group].items() if name != "ranker"}
+
+    def test_a_workspace_without_any_words(self, invoke, made, tmp_path):
+        ws = Workspace.open(shutil.copytree(made / "ws", tmp_path / "ws"))
+        for part in ("forms-train", "books-test"):
+            write(ws, "words", part, [])
+        done = invoke("--json", workspace=tmp_path / "ws")
+        printed = json.loads(done.stdout)
+        assert done.exit_code == 0 and printed["pages"] == {"distinct": 7, "without_words": 7}
+        assert printed["scores"]["all"]["ranker"]["evidence_recall@0.25"]["n"] == 9
 
 
 class TestReport:

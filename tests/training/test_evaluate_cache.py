@@ -29,7 +29,7 @@ def made(tmp_path_factory):
 def invoke(made, tmp_path):
     def run(*arguments, expect=0):
         places = ["--dataset", made / "dataset", "--workspace", made / "ws", "--out", tmp_path / "out"]
-        command = [made / "run", *places, "--resamples", "20", "--json", *arguments]
+        command = [made / "run", *places, "--no-ranker", "--resamples", "20", "--json", *arguments]
         done = CliRunner().invoke(evaluate, list(map(str, command)), catch_exceptions=False)
         assert done.exit_code == expect, done.output
         return json.loads(done.stdout)

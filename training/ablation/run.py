@@ -257,6 +257,7 @@ def _score(name: str, seed: int, folder: Path, reused: bool, places: Places) -> 
         places.workspace,
         run,
         sources=places.sources,
+        ranker=None,
         baselines=False,
         budgets=BUDGETS,
         coverages=COVERAGES,

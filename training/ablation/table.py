@@ -12,10 +12,10 @@ from training.ablation.run import BASE, BUDGETS, COVERAGES, Ablation, VariantRun
 from training.evaluation.intervals import RESAMPLES, FloatArray, bootstrap_facts, differences, intervals
 from training.evaluation.question_scores import share_name
 from training.evaluation.report import interval_lines
+from training.evaluation.summary import comparable
 from training.evaluation.tables import ScoreTable, markdown_report, score_rows, score_table, terminal
 
 ABLATION_VERSION = 1
-_BY_WINDOWS = ("region_accuracy@", "coverage@", "top1_accuracy")
 
 Summary = Mapping[str, Any]
 
@@ -51,7 +51,7 @@ def summarise_ablation(ablation: Ablation, *, resamples: int = RESAMPLES, seed: 
         }
         if name != BASE and BASE in columns:
             same = runs[0].config.windows == by_name[BASE][0].config.windows
-            gaps = differences(_comparable(columns[name], same), columns[BASE])
+            gaps = differences(comparable(columns[name], same), columns[BASE])
             variants[name]["differences"] = intervals(gaps, chosen, docs, resamples, seed)
     return {
         "schema": "pinpoint-ablation",
@@ -103,10 +103,6 @@ def _mean_columns(runs: Sequence[VariantRun], questions: Sequence[str]) -> dict[
 
 def _plain_means(columns: Mapping[str, FloatArray]) -> dict[str, float]:
     return {name: float(np.nanmean(column)) for name, column in columns.items() if np.isfinite(column).any()}
-
-
-def _comparable(columns: Mapping[str, FloatArray], same_windows: bool) -> dict[str, FloatArray]:
-    return {name: column for name, column in columns.items() if same_windows or not name.startswith(_BY_WINDOWS)}
 
 
 def _facts(runs: Sequence[VariantRun]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""`pinpoint evaluate`: a trained run beside the simple ways to choose, or answers beside the unchanged model's.
+"""`pinpoint evaluate`: run and ranker beside the simple ways to choose, or answers beside the unchanged model's.
 
-Either on documents that the run has not learnt from.
+Either on documents that have not been learnt from.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from training.refinement import Refinement
 
 _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
-_OF_REGIONS = ("budgets", "scorers", "baselines_only", "grid", "cache")
+_OF_REGIONS = ("budgets", "ranker", "no_ranker", "scorers", "baselines_only", "grid", "cache")
 _MODEL_OPTIONS = ("max_pixels", "dtype", "revision")
 _OF_ANSWERS = ("modes", "coverages", "refinement", "limit", "max_new_tokens", *_MODEL_OPTIONS)
 
@@ -33,7 +33,8 @@ _OF_ANSWERS = ("modes", "coverages", "refinement", "limit", "max_new_tokens", *_
     "--split",
     type=click.Choice(["validation", "test", "train", "all"]),
     help="validation (default): documents the run held out. test: the published test split. all: every document the "
-    "run has not learnt from. train: those it has learnt from, with a warning. Without RUN: published splits.",
+    "run has not learnt from. train: those it has learnt from, with a warning. Without RUN: the same of a --ranker "
+    "given as a folder, and published splits (default: all) of another.",
 )
 @click.option("--source", "sources", multiple=True, help="Source to score; may be repeated. Default: all.")
 @click.option(
@@ -44,6 +45,13 @@ _OF_ANSWERS = ("modes", "coverages", "refinement", "limit", "max_new_tokens", *_
     help="Shares of tokens, comma-separated.",
 )
 @click.option(
+    "--ranker",
+    metavar="NAME|PATH",
+    help="Score another ranker than the shipped one: a name that `pinpoint ranker info` lists, or the folder or file "
+    "of one that was trained.",
+)
+@click.option("--no-ranker", is_flag=True, help="Leave the ranker out.")
+@click.option(
     "--scorer",
     "scorers",
     multiple=True,
@@ -51,7 +59,7 @@ _OF_ANSWERS = ("modes", "coverages", "refinement", "limit", "max_new_tokens", *_
     help="Score another window scorer too: a registered name or package.module:attribute. May be repeated.",
 )
 @click.option(
-    "--baselines-only", is_flag=True, help="Only random, text density, BM25 and the oracle; RUN may be left out."
+    "--baselines-only", is_flag=True, help="Only random, text density, BM25 and the oracle: neither RUN nor ranker."
 )
 @click.option("--grid", default="patches", show_default=True, help="Token grid where there is no RUN.")
 @click.option("--resamples", type=click.IntRange(min=10), default=1000, show_default=True, help="Of the bootstrap.")
@@ -115,11 +123,12 @@ def evaluate(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Score a trained run beside random, text density, BM25 and the window oracle.
+    """Score a trained run and the shipped ranker beside random, text density, BM25 and the window oracle.
 
     Evidence recall at exact budgets, region accuracy, top-1 accuracy and full-coverage budget, with 95 % intervals
-    from resampled documents and paired differences, over all questions and by source. Writes evaluation.json,
-    evaluation.md and questions.jsonl (every score of every question).
+    from resampled documents and paired differences, over all questions and by source. The ranker ranks single tokens,
+    the others windows. Without RUN the ranker is scored alone. Writes evaluation.json, evaluation.md and
+    questions.jsonl (every score of every question).
 
     With --answers, a vision-language model (--model, by default the run's own) answers the questions from all tokens
     and from the regions that the run selects. Every answer is kept in answers.jsonl when it is given, and the same
@@ -128,7 +137,7 @@ def evaluate(
     \b
     Examples:
       pinpoint evaluate runs/first --dataset dataset --workspace ws
-      pinpoint evaluate --baselines-only --dataset dataset --workspace ws --out baselines
+      pinpoint evaluate --dataset dataset --workspace ws --ranker my-ranker --out my-ranker/evaluation
       pinpoint evaluate runs/llava --dataset dataset --workspace ws --answers --coverages 0.6,0.25 --limit 500
     """
     if answers:
@@ -140,7 +149,9 @@ def evaluate(
     else:
         refuse_given(ctx, ("grid",), "with RUN, which has its own")
     if options["baselines_only"]:
-        refuse_given(ctx, ("cache",), "with --baselines-only")
+        refuse_given(ctx, ("cache", "ranker", "no_ranker"), "with --baselines-only")
+    if options["no_ranker"]:
+        refuse_given(ctx, ("ranker",), "with --no-ranker")
     data = {"dataset": dataset, "workspace": workspace}
     common = data | {"split": split, "sources": sources or None, "resamples": resamples, "seed": seed}
     work = _answers if answers else _regions
@@ -160,15 +171,17 @@ def _regions(
     run: Path | None, model: str | None, device: str | None, out: Path | None, common: dict[str, Any], options: Any
 ) -> tuple[Outcome, dict[str, Any], str, Path | None]:
     baselines_only: bool = options["baselines_only"]
-    if run is None and not baselines_only:
+    if run is None and options["no_ranker"]:
         raise UsageError("name the RUN to score, or score the baselines alone with --baselines-only")
     from training.evaluation.report import terminal_text
     from training.evaluation.run import evaluate_dataset, write_evaluation
     from training.opening import open_run
+    from training.ranker import SHIPPED
 
     loaded = open_run(run, model, device) if run is not None else None
+    ranker = None if baselines_only or options["no_ranker"] else options["ranker"] or SHIPPED
     own = {name: options[name] for name in ("scorers", "grid", "budgets", "cache")}
-    evaluation, summary = evaluate_dataset(run=loaded, with_run=not baselines_only, **own, **common)
+    evaluation, summary = evaluate_dataset(run=loaded, ranker=ranker, with_run=not baselines_only, **own, **common)
     folder = out or (run / f"evaluation-{summary['split']}" if run is not None else None)
     if folder is not None:
         write_evaluation(folder, evaluation, summary)

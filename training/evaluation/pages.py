@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from loaders.samples import Sample
 from pinpoint_data.errors import PageError, TrainingError
@@ -49,7 +50,7 @@ class PageViews:
     Args:
         store: The workspace's pages.
         grid_of: The grid of a page from its width and height.
-        spec: Window size and stride.
+        spec: Window size and stride where nobody asks for others.
 
     Attributes:
         without_words: Pages met that have no words.
@@ -58,27 +59,33 @@ class PageViews:
     def __init__(self, store: PageStore, grid_of: Callable[[int, int], TokenGrid], spec: WindowSpec) -> None:
         self.store, self.grid_of, self.spec = store, grid_of, spec
         self.without_words: set[str] = set()
-        self._kept: OrderedDict[str, PageView] = OrderedDict()
+        self._kept: OrderedDict[str, dict[WindowSpec, PageView]] = OrderedDict()
 
-    def of(self, sample: Sample) -> QuestionView:
-        """The question with its pages.
+    def of(self, sample: Sample, spec: WindowSpec | None = None) -> QuestionView:
+        """The question with its pages, under windows of another size or stride where `spec` is given.
 
         Raises:
             TrainingError: A page is not in the workspace.
             GeometryError: A page has no grid.
         """
-        pages = tuple(self._page(ref.page_id) for ref in sample.pages)
+        pages = tuple(self._page(ref.page_id, spec or self.spec) for ref in sample.pages)
         return QuestionView(sample.question_id, sample.question, pages, sample.evidence)
 
-    def _page(self, page_id: str) -> PageView:
-        if page_id in self._kept:
-            self._kept.move_to_end(page_id)
-            return self._kept[page_id]
+    def _page(self, page_id: str, spec: WindowSpec) -> PageView:
+        if page_id not in self._kept:
+            self._kept[page_id] = {self.spec: self._made(page_id)}
+            if len(self._kept) > _PAGES_KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(page_id)
+        views = self._kept[page_id]
+        if spec not in views:
+            plain = views[self.spec]
+            views[spec] = replace(plain, windows=make_windows(plain.grid, spec))
+        return views[spec]
+
+    def _made(self, page_id: str) -> PageView:
         page = self.store.input(page_id)
         if not page.words.texts:
             self.without_words.add(page_id)
         grid = self.grid_of(page.width, page.height)
-        self._kept[page_id] = PageView(grid, make_windows(grid, self.spec), page.words, page)
-        if len(self._kept) > _PAGES_KEPT:
-            self._kept.popitem(last=False)
-        return self._kept[page_id]
+        return PageView(grid, make_windows(grid, self.spec), page.words, page)

@@ -18,7 +18,7 @@ from training.window_scorers.base import QuestionView
 
 @dataclass(frozen=True, eq=False)
 class QuestionEvidence:
-    """The gold evidence of a question, measured once for all scorers.
+    """The gold evidence of a question, measured once for all scorers of equal windows.
 
     Attributes:
         measured: Its areas in the tokens of all pages.
@@ -29,15 +29,15 @@ class QuestionEvidence:
     positive: npt.NDArray[np.bool_]
 
     @classmethod
-    def of(cls, view: QuestionView, rule: LabelRule) -> QuestionEvidence:
-        """Measure a question's gold boxes on its pages' grids."""
+    def of(cls, view: QuestionView, rule: LabelRule, measured: MeasuredEvidence | None = None) -> QuestionEvidence:
+        """Measure a question's gold boxes on its pages' grids; `measured` is known where other windows were asked."""
         positive = []
         for index, page in enumerate(view.pages):
             boxes = view.evidence_on(index)
             # Most pages of a long document have no evidence, and so no positive window.
             found = label_windows(page.windows, page.grid, boxes, rule).label == POSITIVE if len(boxes) else None
             positive.append(np.zeros(len(page.windows), np.bool_) if found is None else found)
-        return cls(measured_evidence(view), np.concatenate(positive))
+        return cls(measured or measured_evidence(view), np.concatenate(positive))
 
 
 def measured_evidence(view: QuestionView) -> MeasuredEvidence:

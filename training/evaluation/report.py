@@ -8,6 +8,7 @@ from typing import Any
 from pinpoint_data.schema import ROLES
 from training.evaluation.question_scores import share_name
 from training.evaluation.tables import ScoreTable, markdown_report, score_table, short_score, terminal
+from training.window_scorers.simple import OracleScorer
 
 Summary = Mapping[str, Any]
 FEW_DOCUMENTS = 10
@@ -29,14 +30,28 @@ def head_lines(summary: Summary) -> list[str]:
     scored, *left_out = counts_lines(summary)
     lines = [scored]
     if summary.get("grid"):
-        windows = summary["windows"]
-        size = f"{windows['width']} x {windows['height']} tokens, stride {windows['stride']}"
-        lines.append(f"grid {summary['grid']}, windows of {size}")
+        lines += _grid_lines(summary)
     lines += left_out
     lost = f"{clipping['mean_share_lost']:.2%} on average, in {clipping['questions']:,} questions"
     lines.append(f"evidence outside the grid: {lost}")
     lines += [*interval_lines(summary), "ties between windows are broken at random"]
     return lines + warning_lines(summary)
+
+
+def _grid_lines(summary: Summary) -> list[str]:
+    """The grid and the windows, of each scorer where they differ."""
+    scorers_of: dict[str, list[str]] = {}
+    for scorer, spec in summary["windows"].items():
+        size = f"windows of {spec['width']} x {spec['height']} tokens, stride {spec['stride']}"
+        scorers_of.setdefault(size, []).append(scorer)
+    if len(scorers_of) == 1:
+        return [f"grid {summary['grid']}, {next(iter(scorers_of))}"]
+    lines = [f"grid {summary['grid']}"]
+    lines += [f"{size}: {', '.join(scorers)}" for size, scorers in scorers_of.items()]
+    lines.append("scores at an exact budget compare all scorers, those of whole windows only scorers of equal windows")
+    if OracleScorer.name in summary["windows"]:
+        lines.append("the oracle is the ceiling of its own windows: a scorer of smaller ones may beat it")
+    return lines
 
 
 def counts_lines(summary: Summary) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -19,13 +19,15 @@ from pinpoint_data.workspace import Workspace
 from training.checkpoint import Run
 from training.evaluation.comparison import BUDGETS, COVERAGES, Evaluation, evaluate
 from training.evaluation.intervals import RESAMPLES
+from training.evaluation.learnt import LearntPages, held_out_by
 from training.evaluation.pages import PageViews, check_pages
 from training.evaluation.report import markdown
 from training.evaluation.split import choose_questions, listed
 from training.evaluation.summary import summarise
 from training.features import open_features
 from training.pages.store import PageStore
-from training.window_scorers import PinpointScorer, make_scorer
+from training.ranker import SHIPPED, Ranker
+from training.window_scorers import PinpointScorer, RankerScorer, WindowScorer, make_scorer
 
 BASELINES = ("random", "text-density", "bm25")
 CEILING = "oracle"
@@ -39,6 +41,7 @@ def evaluate_dataset(
     *,
     split: str | None = None,
     sources: Sequence[str] | None = None,
+    ranker: str | Path | None = SHIPPED,
     scorers: Sequence[str] = (),
     baselines: bool = True,
     with_run: bool = True,
@@ -49,14 +52,15 @@ def evaluate_dataset(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> tuple[Evaluation, dict[str, Any]]:
-    """Score a run beside random, text density, BM25 and the window oracle on a published dataset.
+    """Score a run and a ranker beside random, text density, BM25 and the window oracle on a published dataset.
 
     Args:
         dataset: The dataset folder.
         workspace: The workspace it was published from.
-        run: A trained run; its grid, windows, label rule and held-out documents are used. None: baselines only.
-        split: See `choose_questions`.
+        run: A trained run; its grid, windows, label rule and held-out documents are used.
+        split: See `choose_questions`; without a run, a ranker's folder knows the documents that it held out.
         sources: Sources of the dataset, all by default.
+        ranker: The ranker to score on windows of its own, as `Ranker.load` takes it. None leaves it out.
         scorers: Names of further scorers, or `package.module:attribute`.
         baselines: False leaves random, text density, BM25 and the oracle out.
         with_run: False leaves the run's own scores out.
@@ -71,40 +75,52 @@ def evaluate_dataset(
         Every score, and the JSON-ready summary.
 
     Raises:
-        UsageError: A budget is outside (0, 1], or a scorer or grid is unknown.
+        UsageError: A budget is outside (0, 1], or a scorer, ranker or grid is unknown.
         TrainingError: There is nothing to score, the workspace does not fit the dataset, or the cache not the run.
     """
     check_shares("budgets", budgets)
     check_shares("coverages", coverages)
     if grid not in GRID_NAMES:
         raise UsageError(f"no grid {grid!r}; expected one of {', '.join(GRID_NAMES)}")
-    chosen = choose_questions(load_samples(dataset, sources), split, run.documents if run else None)
+    made = [make_scorer(name, **({"seed": seed} if name == "random" else {})) for name in BASELINES if baselines]
+    known = None if ranker is None else Ranker.load(ranker)
+    made += [RankerScorer(known)] if known is not None else []
+    made += [make_scorer(name) for name in scorers]
+    documents, learner = _documents(run, ranker)
+    chosen = choose_questions(load_samples(dataset, sources), split, documents, learner)
     store = PageStore(Workspace.open(workspace))
     check_pages(store, chosen.samples)
     views = _views(store, run, grid)
     rule = run.config.labels.rule() if run is not None else LabelRule()
     with ExitStack() as opened:
         tokens = None
-        made = [make_scorer(name, **({"seed": seed} if name == "random" else {})) for name in BASELINES if baselines]
-        made += [make_scorer(name) for name in scorers]
         if run is not None and with_run:
             tokens = opened.enter_context(open_features(cache, run.backbone, store)) if cache is not None else None
             made.append(PinpointScorer(run, tokens))
-        if baselines:
-            made.append(make_scorer(CEILING))
+        made += [make_scorer(CEILING)] if baselines else []
         found = evaluate(chosen.samples, made, views, rule, budgets=budgets, coverages=coverages, tokens=tokens)
     found.left_out += chosen.left_out
     if not found.samples and not found.outcome.refused:
         raise TrainingError(f"no question to score has gold boxes ({listed(found.left_out)})", file=dataset)
-    summary = summarise(found, reference=PinpointScorer.name, resamples=resamples, seed=seed)
+    summary = summarise(found, reference=_reference(made), resamples=resamples, seed=seed)
+    learnt = LearntPages.among(known, found.samples, store) if known is not None else None
     facts = {
         "program": f"pinpoint-data {__version__}",
         "dataset": dataset.resolve().name,
         "run": run.path.resolve().name if run is not None else None,
-        "split": split or ("validation" if run is not None else "all"),
+        "ranker": {"name": known.name, "fingerprint": known.fingerprint} if known is not None else None,
+        "split": split or ("validation" if documents is not None else "all"),
         "grid": run.backbone.name if run is not None else grid,
     }
-    return found, summary | facts | _of_pages(found, views, chosen.warning)
+    warnings = [chosen.warning, learnt.warning if learnt is not None else None]
+    return found, summary | facts | _of_pages(found, views, [line for line in warnings if line])
+
+
+def _documents(run: Run | None, ranker: str | Path | None) -> tuple[Mapping[str, Sequence[str]] | None, str]:
+    """The documents that whatever is scored learnt from and held out, and what to call it."""
+    if run is not None:
+        return run.documents, "run"
+    return None if ranker is None else held_out_by(ranker), "ranker"
 
 
 def _views(store: PageStore, run: Run | None, grid: str) -> PageViews:
@@ -113,19 +129,20 @@ def _views(store: PageStore, run: Run | None, grid: str) -> PageViews:
     return PageViews(store, run.backbone.grid, run.window_spec)
 
 
-def _of_pages(found: Evaluation, views: PageViews, warning: str | None) -> dict[str, Any]:
-    """What the summary says of windows, pages and their words."""
+def _reference(scorers: Sequence[WindowScorer]) -> str | None:
+    """Whose differences to the others are shown: the run's, or else the ranker's."""
+    names = {scorer.name for scorer in scorers}
+    return next((name for name in (PinpointScorer.name, RankerScorer.name) if name in names), None)
+
+
+def _of_pages(found: Evaluation, views: PageViews, warnings: list[str]) -> dict[str, Any]:
+    """What the summary says of pages and their words."""
     pages = {page.page_id for sample in found.samples for page in sample.pages}
     bare = len(views.without_words & pages)
-    warnings = [warning] if warning else []
     if bare:
         remedy = "`pinpoint words --fallback rapidocr` reads their pixels"
-        warnings.append(f"{bare:,} of {len(pages):,} pages have no words; {remedy}")
-    return {
-        "windows": {"width": views.spec.width, "height": views.spec.height, "stride": views.spec.stride},
-        "pages": {"distinct": len(pages), "without_words": bare},
-        "warnings": warnings,
-    }
+        warnings = [*warnings, f"{bare:,} of {len(pages):,} pages have no words; {remedy}"]
+    return {"pages": {"distinct": len(pages), "without_words": bare}, "warnings": warnings}
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation, summary: dict[str, Any]) -> None:

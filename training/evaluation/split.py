@@ -29,7 +29,10 @@ class ChosenQuestions:
 
 
 def choose_questions(
-    samples: Iterable[Sample], split: str | None, documents: Mapping[str, Sequence[str]] | None
+    samples: Iterable[Sample],
+    split: str | None,
+    documents: Mapping[str, Sequence[str]] | None,
+    learner: str = "run",
 ) -> ChosenQuestions:
     """Choose by split; where a run is scored, never a document that it has learnt from, unless asked for.
 
@@ -40,6 +43,7 @@ def choose_questions(
             which measures memory, and the choice carries a warning. The first and the last are published splits
             where no run is scored.
         documents: The run's documents under `train` and `validation`, or None where no run is scored.
+        learner: What messages call the run, where it is another thing that was trained.
 
     Raises:
         TrainingError: No question is left.
@@ -48,7 +52,7 @@ def choose_questions(
     if documents is None:
         _by_published_split(samples, split, chosen)
     else:
-        _by_documents(samples, split or "validation", documents, chosen)
+        _by_documents(samples, split or "validation", documents, chosen, learner)
     if not chosen.samples:
         raise TrainingError(
             f"no question of the dataset is in the part to score ({listed(chosen.left_out) or 'the dataset is empty'})",
@@ -95,25 +99,30 @@ def _by_published_split(samples: Iterable[Sample], split: str | None, chosen: Ch
 
 
 def _by_documents(
-    samples: Iterable[Sample], split: str, documents: Mapping[str, Sequence[str]], chosen: ChosenQuestions
+    samples: Iterable[Sample],
+    split: str,
+    documents: Mapping[str, Sequence[str]],
+    chosen: ChosenQuestions,
+    learner: str,
 ) -> None:
     learnt, held_out = frozenset(documents["train"]), frozenset(documents["validation"])
     for sample in samples:
         if split == "train":
             wanted, reason = sample.doc_id in learnt, "of documents not learnt from"
         elif sample.doc_id in learnt:
-            wanted, reason = False, "of documents that the run has learnt from"
+            wanted, reason = False, f"of documents that the {learner} has learnt from"
         elif split == "test":
             wanted, reason = sample.split == "test", f"of split {sample.split}"
         else:
-            wanted, reason = split == "all" or sample.doc_id in held_out, "of documents not held out by the run"
+            wanted, reason = split == "all" or sample.doc_id in held_out, f"of documents not held out by the {learner}"
         if wanted:
             chosen.samples.append(sample)
         else:
             chosen.left_out[reason] += 1
     if split == "train":
         chosen.warning = (
-            "the run has learnt from these documents: the scores measure its memory and must not be reported as results"
+            f"the {learner} has learnt from these documents: the scores measure its memory and must not be reported as "
+            "results"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,8 @@ from training.evaluation.intervals import (
     question_groups,
 )
 
-EVALUATION_VERSION = 1
+EVALUATION_VERSION = 2
+_OF_WHOLE_WINDOWS = ("region_accuracy@", "coverage@", "top1_accuracy")
 
 
 def summarise(
@@ -39,9 +41,10 @@ def summarise(
         `scores[group][scorer][score]` and `differences[group][other][score]` (reference minus other, paired), each
         `{"mean", "low", "high", "n"}` with n questions; one document gives no interval (null). A group is `all` or a
         source. `page_recall` is over questions of several pages only, scores by role over questions that have such
-        boxes. Beside them the counts.
+        boxes. Scores of whole windows have no differences between scorers of different windows (see `comparable`).
+        Beside them the counts, and the `windows` of each scorer.
     """
-    docs = np.array([sample.doc_id for sample in evaluation.samples])
+    docs, windows = np.array([sample.doc_id for sample in evaluation.samples]), evaluation.windows
     columns = over_their_questions(evaluation.scores, evaluation.samples)
     others = [scorer for scorer in columns if scorer != reference] if reference in columns else []
     scores: dict[str, Any] = {}
@@ -50,7 +53,8 @@ def summarise(
         scores[group] = {s: intervals(own, chosen, docs, resamples, seed) for s, own in columns.items()}
         if reference is not None and others:
             mine = columns[reference]
-            paired = {other: differences(mine, columns[other]) for other in others}
+            same = {other: windows.get(other) == windows.get(reference) for other in others}
+            paired = {other: differences(comparable(mine, same[other]), columns[other]) for other in others}
             gaps[group] = {o: intervals(own, chosen, docs, resamples, seed) for o, own in paired.items()}
     return {
         "schema": "pinpoint-evaluation",
@@ -61,10 +65,16 @@ def summarise(
         "clipping": clipping_facts(evaluation.clipped),
         "bootstrap": bootstrap_facts(resamples, seed),
         "scorers": list(columns),
+        "windows": {scorer: asdict(spec) for scorer, spec in windows.items()},
         "reference": reference if others else None,
         "scores": scores,
         "differences": gaps,
     }
+
+
+def comparable(columns: Columns, same_windows: bool) -> Columns:
+    """The scores that compare with another scorer's: those of whole windows only where the windows are the same."""
+    return {name: column for name, column in columns.items() if same_windows or not name.startswith(_OF_WHOLE_WINDOWS)}
 
 
 def over_their_questions(scores: Mapping[str, Columns], samples: Sequence[Sample]) -> dict[str, dict[str, FloatArray]]:

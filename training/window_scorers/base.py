@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pinpoint_data.errors import TrainingError, UsageError
+from pinpoint_data.windows import WindowSpec
 
 if TYPE_CHECKING:
     from loaders.samples import EvidenceBox
     from pinpoint_data.grids import TokenGrid
-    from pinpoint_data.windows import Windows, WindowSpec
+    from pinpoint_data.windows import Windows
     from pinpoint_data.words.base import PageWords
     from training.pages.input import PageInput
 
@@ -77,7 +78,10 @@ class QuestionView:
 class WindowScorer(Protocol):
     """Scores every window of a question's pages.
 
-    A scorer is any object with a `name` and a `score`; `register_scorer` makes it known to the command line.
+    A scorer is any object with a `name` and a `score`; `register_scorer` makes it known to the command line. One that
+    is best asked for windows of its own says so in an attribute `window_spec`, a `WindowSpec`: an evaluation then shows
+    it the same grids under those windows, and everybody else under the run's (see `windows_of`). Scores at an exact
+    budget of tokens compare all the same; those of whole windows compare only scorers of equal windows.
     """
 
     name: str
@@ -162,6 +166,18 @@ def stable_generator(*key: object) -> np.random.Generator:
     """A random generator that depends on `key` alone: not on the order of questions, the process or the platform."""
     digest = hashlib.sha256("\x1f".join(map(str, key)).encode("utf-8", "surrogatepass")).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
+
+
+def windows_of(scorer: WindowScorer, default: WindowSpec) -> WindowSpec:
+    """The windows that a scorer is asked for: its own, or the default where it has none.
+
+    Raises:
+        TrainingError: Its `window_spec` is something else.
+    """
+    found = getattr(scorer, "window_spec", default)
+    if not isinstance(found, WindowSpec):
+        raise TrainingError(f"scorer {scorer.name!r} has a window_spec that is no WindowSpec: {found!r}")
+    return found
 
 
 def checked_scores(scorer: WindowScorer, view: QuestionView) -> Scores:
