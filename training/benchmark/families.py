@@ -10,7 +10,7 @@ from training.evaluation.question_scores import share_name
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "controls": ("random", "uniform", "downsample", "text-density", "bm25"),
     "oracles": ("oracle-token", "oracle-window", "crop-oracle"),
-    "trained": ("pinpoint", "crop"),
+    "trained": ("ranker", "pinpoint", "crop"),
     "features": (
         *("refit", "divprune", "zspaprune", "fsr", "fsr-none", "fsr-text", "cdpruner", "cdpruner-clip"),
         *("trim", "docprune-background", "docprune"),

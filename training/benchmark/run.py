@@ -324,8 +324,7 @@ def _facts(
     bare = len(views.without_words & {page.page_id for sample in data.samples for page in sample.pages})
     if bare and any("words" in selector.needs for selector in chosen.made.values()):
         warnings.append(f"{bare:,} pages have no words, which some selectors live on")
-    asked_ids = [sample.question_id for sample in data.samples]
-    warnings += [line for selector in chosen.made.values() for line in selector.warnings(asked_ids)]
+    warnings += [line for selector in chosen.made.values() for line in selector.warnings(data.samples, views.store)]
     return {
         "program": f"pinpoint-data {__version__}",
         "dataset": dataset.resolve().name,

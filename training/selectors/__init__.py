@@ -26,6 +26,7 @@ _BUILT_IN = {
     "oracle-token": "oracle:TokenOracle",
     "crop-oracle": "crop:CropOracle",
     "crop": "crop:CropSelector",
+    "ranker": "ranker:RankerSelector",
     "pinpoint": "pinpoint:PinpointSelector",
     "refit": "refit:RefitSelector",
     "divprune": "divprune:DivPruneSelector",

@@ -30,6 +30,8 @@ from pinpoint_data.ranking import BoolArray
 from training.evaluation.intervals import FloatArray
 
 if TYPE_CHECKING:
+    from loaders.samples import Sample
+    from training.pages.store import PageStore
     from training.selectors.sample import EncodedSample
 
 Need = Literal["shared", "vision", "clip", "decoder", "words", "pixels", "run", "evidence"]
@@ -124,8 +126,8 @@ class Selector(ABC):
         """JSON-ready: what its choices depend on beside name, version and options, such as the content of a file."""
         return {}
 
-    def warnings(self, question_ids: Sequence[str]) -> list[str]:
-        """What a reader must know of its figures over these questions."""
+    def warnings(self, samples: Sequence[Sample], store: PageStore) -> list[str]:
+        """What a reader must know of its figures over these questions and their pages."""
         return []
 
     @abstractmethod

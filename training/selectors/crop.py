@@ -15,7 +15,9 @@ from training.selectors.base import Kept, Need, Selector
 from training.selectors.located import BLOCKS, Blocks, Located, outwards, read_located
 
 if TYPE_CHECKING:
+    from loaders.samples import Sample
     from pinpoint_data.token_grid import TokenGrid
+    from training.pages.store import PageStore
     from training.selectors.sample import EncodedSample
 
 # Distances are roots of sums: tokens on either side of a centre must tie, whatever their last bits say.
@@ -88,9 +90,9 @@ class CropSelector(Selector):
         """The content of the file."""
         return {"located": hashlib.sha256(self._file.read_bytes()).hexdigest()}
 
-    def warnings(self, question_ids: Sequence[str]) -> list[str]:
+    def warnings(self, samples: Sequence[Sample], store: PageStore) -> list[str]:
         """How many questions the localiser says nothing of."""
-        without = sum(question_id not in self._located for question_id in question_ids)
+        without = sum(sample.question_id not in self._located for sample in samples)
         return [f"crop: {self._file.name} has no line for {without:,} questions, ranked at random"] if without else []
 
     def select(self, sample: EncodedSample, budgets: Sequence[int]) -> list[Kept]:

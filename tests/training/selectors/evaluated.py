@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -28,7 +29,8 @@ def assert_same_as_evaluation(
     selector: Selector, sample: EncodedSample, windows: Sequence[Windows], scores: Scores
 ) -> None:
     """Every evidence score, at every budget."""
-    evidence = QuestionEvidence.of(sample.view, LabelRule())
+    pages = [replace(page, windows=own) for page, own in zip(sample.pages, windows, strict=True)]
+    evidence = QuestionEvidence.of(replace(sample.view, pages=tuple(pages)), LabelRule())
     places = window_places(scores, sample.question_id)
     expected = score_ranking(evidence, windows, places, SHARES, (0.6,))
     kept = checked_select(selector, sample, counts(sample.n_tokens))
