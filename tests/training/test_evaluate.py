@@ -117,7 +117,7 @@ class TestBaselines:
         printed = json.loads(done.stdout)
         assert printed == summary | {"refusals": None, "out": str(tmp_path / "out")}
         assert (summary["schema"], summary["version"]) == ("pinpoint-evaluation", 2)
-        assert summary["windows"] == {name: LARGE for name in summary["scorers"]}
+        assert summary["windows"] == dict.fromkeys(summary["scorers"], LARGE)
         assert summary["ranker"] is None
         assert summary["questions"]["by_source"] == {"books": 1, "forms": 8}
         assert summary["questions"]["documents"] == 5
@@ -316,7 +316,7 @@ class TestRanker:
         assert printed["ranker"] == {"name": "documents", "fingerprint": random_ranker().fingerprint}
         assert list(printed["differences"]["all"]) == ["random", "text-density", "bm25", "oracle"]
         single = {"width": 1, "height": 1, "stride": 1}
-        assert printed["windows"] == {name: LARGE for name in printed["scorers"]} | {"ranker": single}
+        assert printed["windows"] == dict.fromkeys(printed["scorers"], LARGE) | {"ranker": single}
         assert all(found["budget@0.10"]["mean"] == pytest.approx(0.1) for found in printed["scores"]["all"].values())
         rows = [json.loads(line) for line in (tmp_path / "out" / "questions.jsonl").read_text().splitlines()]
         assert sum(row["scorer"] == "ranker" for row in rows) == 9

@@ -20,9 +20,12 @@ from PIL import Image
 from loaders.samples import load_samples
 from pinpoint_data.cli import root
 from pinpoint_data.errors import TrainingError, UsageError
+from pinpoint_data.workspace import Workspace
 from tests.conftest import REPO
+from tests.training.ranker.build import random_ranker
 from tests.training.runs import tiny_run
 from training.commands.benchmark import selector_options
+from training.ranker.model import page_key
 from training.selectors import base
 
 QUICK = ("--resamples", 20, "--budgets", "0.05,0.25,0.60", "--examples", 1)
@@ -88,13 +91,17 @@ def test_every_file_is_written_and_they_say_the_same(data, tmp_path) -> None:
 def test_figures_equal_those_of_evaluate(documents, tmp_path, layout, with_run) -> None:
     folder = documents if layout == "spdocvqa" else drawn(tmp_path, layout, 4)
     data = ("--dataset", folder / "dataset", "--workspace", folder / "ws")
-    pairs = {"bm25": "bm25", "oracle-window": "oracle"} | ({"pinpoint": "pinpoint"} if with_run else {})
-    run: tuple[object, ...] = ("--baselines-only", "--grid", "patches")
+    pairs = {"bm25": "bm25", "ranker": "ranker", "oracle-window": "oracle"}
+    random_ranker().save(tmp_path / "ranker.safetensors")
+    run: tuple[object, ...] = ("--grid", "patches")
     if with_run:
+        pairs |= {"pinpoint": "pinpoint"}
         run = (tiny_run(tmp_path / "run", validation=tuple(sorted({s.doc_id for s in load_samples(data[1])}))),)
-    ours = invoke("benchmark", *run[: int(with_run)], *data, "--out", tmp_path / "b", *selected(*pairs), *QUICK)
+    chosen = (*selected(*pairs), "--set", f"ranker.ranker={tmp_path / 'ranker.safetensors'}")
+    ours = invoke("benchmark", *run[: int(with_run)], *data, "--out", tmp_path / "b", *chosen, *QUICK)
     assert ours.exit_code == 0, ours.output
-    theirs = invoke("evaluate", *run, *data, "--budgets", "0.05,0.25,0.60", "--resamples", 20, "--json")
+    asked = ("--ranker", tmp_path / "ranker.safetensors", "--budgets", "0.05,0.25,0.60", "--resamples", 20, "--json")
+    theirs = invoke("evaluate", *run, *data, *asked)
     assert theirs.exit_code == 0, theirs.output
     summary, evaluated = summary_of(tmp_path / "b"), json.loads(theirs.stdout)
     assert summary["questions"] == evaluated["questions"]
@@ -103,7 +110,23 @@ def test_figures_equal_those_of_evaluate(documents, tmp_path, layout, with_run) 
         found, expected = summary["scores"][mine], evaluated["scores"]["all"][other]
         shared = [name for name in found if "@" in name and name in expected]
         assert len(shared) >= 3 * (7 + with_run), "recall, hits and budget, over all boxes and by role, at each budget"
+        shared += ["full_coverage_budget"] if mine == "ranker" else []  # the others' windows are taken whole there
         assert {name: found[name] for name in shared} == {name: expected[name] for name in shared}
+    costs = summary["costs"]["ranker"]
+    assert set(costs["seconds"]) == {"choice", "read"} and costs["seconds"]["read"]["mean"] > 0
+    assert costs["flops"]["choice"]["mean"] > 0 and costs["flops"]["read"]["mean"] == 0
+
+
+def test_pages_that_a_ranker_has_learnt_from_are_named_whether_rows_are_new_or_known(data, documents, tmp_path) -> None:
+    keys = [page_key(row) for row in Workspace.open(documents / "ws").iter_rows("pages")]
+    random_ranker(pages=keys[:1]).save(tmp_path / "known.safetensors")
+    command = ("benchmark", *data, "--out", tmp_path / "b", *selected("ranker", "random"), *QUICK)
+    for _ in range(2):
+        done = invoke(*command, "--set", f"ranker.ranker={tmp_path / 'known.safetensors'}")
+        assert done.exit_code == 0, done.output
+        [warning] = [line for line in summary_of(tmp_path / "b")["warnings"] if "learnt" in line]
+        assert warning.startswith(f"ranker known has learnt from 1 of the {len(keys)} pages")
+    assert summary_of(tmp_path / "b")["rows"]["reused"] > 0
 
 
 def test_all_that_can_run_without_a_model_run_and_the_others_are_named(data, tmp_path) -> None:
@@ -111,7 +134,9 @@ def test_all_that_can_run_without_a_model_run_and_the_others_are_named(data, tmp
     assert done.exit_code == 0, done.output
     summary = summary_of(tmp_path / "b")
     embedded = {"random", "uniform", "downsample", "text-density", "bm25", "refit", "divprune", "zspaprune", "cdpruner"}
-    assert embedded | {"docprune", "crop-oracle", "oracle-window", "oracle-token"} <= set(summary["selectors"])
+    assert embedded | {"ranker", "docprune", "crop-oracle", "oracle-window", "oracle-token"} <= set(
+        summary["selectors"]
+    )
     assert {"pinpoint", "fastv", "visionzip", "crop"} <= set(summary["unavailable"])
     assert "RUN" in summary["unavailable"]["pinpoint"] and "--model" in summary["unavailable"]["fastv"]
     assert summary["questions"]["scored"] == 3

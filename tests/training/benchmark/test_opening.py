@@ -72,7 +72,7 @@ class TestSelectors:
     def test_without_words_those_that_live_on_them_are_left_out(self) -> None:
         chosen = choose_selectors((), {})
         chosen.keep_offered(set(NEEDS) - {"words"})
-        assert {"bm25", "text-density"} <= set(chosen.unavailable)
+        assert {"bm25", "text-density", "ranker"} <= set(chosen.unavailable)
         assert "pinpoint words" in chosen.unavailable["bm25"] and "fastv" in chosen.made
 
     def test_beside_a_cache_the_remedy_is_to_leave_it_out(self) -> None:
