@@ -76,7 +76,8 @@ def _window_means(density: npt.NDArray[np.float64], grid: TokenGrid, windows: Wi
     x0, x1 = (np.clip(x * grid.cols / grid.page_width, 0, grid.cols) for x in (x0, x1))
     y0, y1 = (np.clip(y * grid.rows / grid.page_height, 0, grid.rows) for y in (y0, y1))
     sums = _at(integral, y1, x1) - _at(integral, y0, x1) - _at(integral, y1, x0) + _at(integral, y0, x0)
-    means: npt.NDArray[np.float64] = sums / np.maximum((x1 - x0) * (y1 - y0), 1e-9)
+    areas = (x1 - x0) * (y1 - y0)
+    means: npt.NDArray[np.float64] = np.maximum(sums, 0) / np.where(areas > 0, areas, np.inf)  # nothing off the page
     return means
 
 
