@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,15 @@ from PIL import Image
 from loaders.publishing import publish
 from loaders.samples import load_samples
 from pinpoint_data.errors import TrainingError, UsageError
-from pinpoint_data.grids import patch_grid
+from pinpoint_data.grids import make_grid, patch_grid
+from pinpoint_data.windows import WindowSpec
 from pinpoint_data.workspace import Workspace
 from tests.loaders.build import page, question, regions, write
 from tests.training.ranker.build import random_ranker
 from tests.training.runs import tiny_run
 from training.commands.evaluate import evaluate
+from training.evaluation.comparison import evaluate as compare
+from training.evaluation.pages import PageViews
 from training.evaluation.report import markdown, terminal_text
 from training.pages.store import PageStore
 from training.ranker import SHIPPED, Ranker
@@ -327,6 +331,8 @@ class TestRanker:
             assert "windows of 10 x 10 tokens, stride 7: random, text-density, bm25, oracle" in shown
             assert "windows of 1 x 1 tokens, stride 1: ranker" in shown
             assert "those of whole windows only scorers of equal windows" in shown
+            assert "the oracle is the ceiling of its own windows" in shown
+            assert f"ranker documents, fingerprint {random_ranker().fingerprint[:12]}" in shown
             assert "Evidence recall of ranker minus that of ..., paired" in shown
         assert max(map(len, text.splitlines())) <= 100
 
@@ -387,6 +393,11 @@ class TestRanker:
         with pytest.raises(TrainingError, match=r"documents.json: does not list the documents learnt from"):
             invoke("--ranker", folder)
 
+    def test_where_all_windows_are_equal_the_report_says_it_once(self, invoke):
+        text = invoke("--baselines-only").stdout
+        assert "grid patches, windows of 10 x 10 tokens, stride 7\n" in text
+        assert "whole windows" not in text and "fingerprint" not in text
+
     def test_other_scorers_have_the_scores_they_have_without_it(self, invoke):
         beside = json.loads(invoke("--json").stdout)["scores"]
         alone = json.loads(invoke("--baselines-only", "--json").stdout)["scores"]
@@ -401,6 +412,53 @@ class TestRanker:
         printed = json.loads(done.stdout)
         assert done.exit_code == 0 and printed["pages"] == {"distinct": 7, "without_words": 7}
         assert printed["scores"]["all"]["ranker"]["evidence_recall@0.25"]["n"] == 9
+
+
+class Corner:
+    """Wants the upper left corner of the first page, in windows as it is shown them."""
+
+    name = "corner"
+
+    def score(self, view):
+        return [-page.windows.xyxy[:, :2].sum(axis=1) - 1e4 * index for index, page in enumerate(view.pages)]
+
+
+class TestWindows:
+    @pytest.fixture
+    def views(self, made):
+        store = PageStore(Workspace.open(made / "ws"))
+        return lambda spec: PageViews(store, partial(make_grid, "patches"), spec)
+
+    @pytest.mark.parametrize("spec", [WindowSpec(1, 1, 1), WindowSpec(4, 3, 2)])
+    def test_windows_of_its_own_are_as_good_as_windows_for_all(self, made, views, spec):
+        samples = list(load_samples(made / "dataset"))
+        picky = type("Picky", (Corner,), {"name": "picky", "window_spec": spec})()
+        mixed = compare(samples, [Corner(), picky], views(WindowSpec()))
+        assert mixed.windows == {"corner": WindowSpec(), "picky": spec}
+        for name, shown in (("corner", WindowSpec()), ("picky", spec)):
+            [alone] = compare(samples, [Corner()], views(shown)).scores.values()
+            assert list(mixed.scores[name]) == list(alone)
+            for score, column in alone.items():
+                np.testing.assert_array_equal(mixed.scores[name][score], column)
+
+    def test_a_page_is_looked_up_once_for_all_windows(self, made, views, monkeypatch):
+        [book] = [sample for sample in load_samples(made / "dataset") if len(sample.pages) == 3]
+        looked = []
+        one = views(WindowSpec())
+        real = one.store.input
+        monkeypatch.setattr(one.store, "input", lambda page_id: looked.append(page_id) or real(page_id))
+        plain, single = one.of(book), one.of(book, WindowSpec(1, 1, 1))
+        assert looked == [page.page_id for page in book.pages]
+        assert [len(page.windows) for page in plain.pages] == [9] * 3
+        assert [len(page.windows) for page in single.pages] == [400] * 3
+        for page, same in zip(plain.pages, single.pages, strict=True):
+            assert page.grid is same.grid and page.page_input is same.page_input
+        assert one.of(book, WindowSpec(1, 1, 1)).pages[0] is single.pages[0]
+
+    def test_windows_that_are_none(self, made, views):
+        odd = type("Odd", (Corner,), {"window_spec": (1, 1, 1)})()
+        with pytest.raises(TrainingError, match="scorer 'corner' has a window_spec that is no WindowSpec"):
+            compare(list(load_samples(made / "dataset")), [odd], views(WindowSpec()))
 
 
 class TestReport:

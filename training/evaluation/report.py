@@ -31,6 +31,8 @@ def head_lines(summary: Summary) -> list[str]:
     lines = [scored]
     if summary.get("grid"):
         lines += _grid_lines(summary)
+    if ranker := summary.get("ranker"):
+        lines.append(f"ranker {ranker['name']}, fingerprint {ranker['fingerprint'][:12]}")
     lines += left_out
     lost = f"{clipping['mean_share_lost']:.2%} on average, in {clipping['questions']:,} questions"
     lines.append(f"evidence outside the grid: {lost}")
