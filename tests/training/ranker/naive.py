@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -111,7 +112,7 @@ class Naive:
             run.share = sum(w * self._in_run(row, run) for w, row in zip(self.weights, hits, strict=True))
             run.precision = len(stems & set(self.question.terms)) / max(len(stems), 1)
             run.quoted = 2 * len(stems & quoted) / (max(len(stems), 1) + len(quoted)) if quoted else 0.0
-            for (before, _), (stem, word) in zip(in_order, in_order[1:], strict=False):
+            for (before, _), (stem, word) in pairwise(in_order):
                 run.pairs += word in run.words and (before, stem) in self.question.pairs
 
     def _carried(self, number: int, term: int, way: str, x: float, y: float) -> float:

@@ -44,7 +44,7 @@ def dilate(cells: np.ndarray, radius: int) -> np.ndarray:
 @given(boxes(high=6, size=40), st.integers(-15, 15), st.integers(-15, 15))
 def test_cells_under_words_match_a_loop(xyxy, right, down):
     grid = square_grid(4, 4)
-    in_tokens = (xyxy + [right, down, right, down]) / 10
+    in_tokens = (xyxy + np.tile([right, down], 2)) / 10
     mask = word_mask(grid, in_tokens)
     assert mask.shape == (16, 16)
     for y, x in np.ndindex(16, 16):
