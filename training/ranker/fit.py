@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,7 @@ _LEAST_STEPS = 11
 """Of a schedule: with 10 its warm-up would take no step at all, and torch divides by its length."""
 _LEAST = {"members": 1, "hidden": 1, "dropout": 0, "epochs": 1, "per_source": 1, "batch": 1, "tokens": 2,
           "learning_rate": 0, "weight_decay": 0, "seed": 0}  # fmt: skip
+_Loss = Literal["listwise", "pointwise"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class FitSettings:
         learning_rate: The highest, of a one-cycle schedule.
         weight_decay: Of AdamW.
         seed: Of the first member; the others count on.
+        loss: `listwise` as above, or `pointwise`: the cross entropy of whether each token alone holds evidence.
 
     Raises:
         UsageError: A value out of range.
@@ -57,13 +59,14 @@ class FitSettings:
     members: int = 3
     hidden: int = 96
     dropout: float = 0.2
-    epochs: int = 8
+    epochs: int = 5
     per_source: int = 300
     batch: int = 8
     tokens: int = 200
     learning_rate: float = 1e-3
     weight_decay: float = 0.5
     seed: int = 0
+    loss: _Loss = "listwise"
 
     def __post_init__(self) -> None:
         for name, least in _LEAST.items():
@@ -71,6 +74,8 @@ class FitSettings:
                 raise UsageError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if not self.dropout < 1:
             raise UsageError(f"dropout must be less than 1, got {self.dropout}")
+        if self.loss not in get_args(_Loss):
+            raise UsageError(f"loss must be one of {', '.join(get_args(_Loss))}, got {self.loss}")
         if not self.learning_rate > 0:
             raise UsageError(f"learning_rate must be more than 0, got {self.learning_rate}")
 
@@ -183,7 +188,7 @@ def _fit_member(examples: Sequence[_Ready], settings: FitSettings, seed: int, re
         losses = []
         for start in range(0, len(epoch), settings.batch):
             batch = [examples[index] for index in epoch[start : start + settings.batch]]
-            loss = _loss(network, batch, settings.tokens, generator)
+            loss = _loss(network, batch, settings, generator)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -208,8 +213,8 @@ def _epoch(examples: Sequence[_Ready], per_source: int, generator: np.random.Gen
     return generator.permutation(np.concatenate(drawn))
 
 
-def _loss(network: Network, batch: Sequence[_Ready], tokens: int, generator: np.random.Generator) -> Tensor:
-    drawn = [example.draw(tokens, generator) for example in batch]
+def _loss(network: Network, batch: Sequence[_Ready], settings: FitSettings, generator: np.random.Generator) -> Tensor:
+    drawn = [example.draw(settings.tokens, generator) for example in batch]
     features = np.concatenate([example.features[rows] for example, (rows, _) in zip(batch, drawn, strict=True)])
     scores = network(torch.from_numpy(features.astype(np.float32)))
     losses = []
@@ -217,7 +222,11 @@ def _loss(network: Network, batch: Sequence[_Ready], tokens: int, generator: np.
     for example, (rows, log_weight) in zip(batch, drawn, strict=True):
         own = scores[start : start + len(rows)]
         start += len(rows)
-        share = torch.from_numpy(example.share[rows])
-        log_total = torch.logsumexp(own + torch.from_numpy(log_weight), dim=0)
-        losses.append(log_total - (share / share.sum() * own).sum())
+        share, weight = torch.from_numpy(example.share[rows]), torch.from_numpy(log_weight)
+        if settings.loss == "pointwise":
+            each = nn.functional.binary_cross_entropy_with_logits(own, (share > 0).float(), reduction="none")
+            losses.append((weight.softmax(dim=0) * each).sum())
+        else:
+            log_total = torch.logsumexp(own + weight, dim=0)
+            losses.append(log_total - (share / share.sum() * own).sum())
     return torch.stack(losses).mean()

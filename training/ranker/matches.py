@@ -26,7 +26,7 @@ from training.ranker.words import LONG, PlacedWords
 FloatArray = npt.NDArray[np.float64]
 
 _FUZZY_LENGTH = 6
-_FUZZY = 0.6
+_FUZZY = 0.8
 _QUOTED, _BESIDE_QUOTED = 2.0, 0.5
 
 
