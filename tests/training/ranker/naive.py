@@ -32,7 +32,7 @@ def strength(term: str, stems: Sequence[str]) -> float:
     if len(term) < 4 or term[0].isdigit():
         return found
     for stem in stems:
-        if len(stem) >= 4 and stem[0] == term[0] and abs(len(stem) - len(term)) <= 6 and likeness(term, stem) >= 0.6:
+        if len(stem) >= 4 and stem[0] == term[0] and abs(len(stem) - len(term)) <= 6 and likeness(term, stem) >= 0.8:
             found = max(found, likeness(term, stem))
     return found
 
