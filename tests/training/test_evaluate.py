@@ -305,8 +305,10 @@ class TestRun:
 class TestRanker:
     @pytest.fixture
     def folder(self, tmp_path):
-        """A ranker that learnt from two documents and held out a third."""
-        random_ranker(1, pages=["forms/alpha", "forms/bravo"]).save(tmp_path / "mine" / "ranker.safetensors")
+        """A ranker that learnt from two documents and held out a third; it knows one page of the book, too."""
+        random_ranker(1, pages=["forms/alpha", "forms/bravo", "books/p1"]).save(
+            tmp_path / "mine" / "ranker.safetensors"
+        )
         documents = {"train": ["forms/alpha", "forms/bravo"], "validation": ["forms/charlie"]}
         (tmp_path / "mine" / "documents.json").write_text(json.dumps(documents))
         return tmp_path / "mine"
@@ -383,7 +385,7 @@ class TestRanker:
         assert printed["split"] == "all" and printed["questions"]["scored"] == 9
         [warning, words] = printed["warnings"]
         assert warning == (
-            "ranker ranker has learnt from 2 of the 7 pages, which 4 of the 9 questions are asked over: its scores "
+            "ranker ranker has learnt from 3 of the 7 pages, which 5 of the 9 questions are asked over: its scores "
             "there measure its memory and must not be reported as results"
         )
         assert "have no words" in words
@@ -451,8 +453,8 @@ class TestWindows:
         assert looked == [page.page_id for page in book.pages]
         assert [len(page.windows) for page in plain.pages] == [9] * 3
         assert [len(page.windows) for page in single.pages] == [400] * 3
-        for page, same in zip(plain.pages, single.pages, strict=True):
-            assert page.grid is same.grid and page.page_input is same.page_input
+        for one_view, same in zip(plain.pages, single.pages, strict=True):
+            assert one_view.grid is same.grid and one_view.page_input is same.page_input
         assert one.of(book, WindowSpec(1, 1, 1)).pages[0] is single.pages[0]
 
     def test_windows_that_are_none(self, made, views):

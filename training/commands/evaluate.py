@@ -127,7 +127,7 @@ def evaluate(
 
     Evidence recall at exact budgets, region accuracy, top-1 accuracy and full-coverage budget, with 95 % intervals
     from resampled documents and paired differences, over all questions and by source. The ranker ranks single tokens,
-    the others windows. Without RUN the ranker is scored alone. Writes evaluation.json, evaluation.md and
+    the others windows. RUN may be left out where the ranker is scored. Writes evaluation.json, evaluation.md and
     questions.jsonl (every score of every question).
 
     With --answers, a vision-language model (--model, by default the run's own) answers the questions from all tokens
