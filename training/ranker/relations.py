@@ -246,10 +246,10 @@ def _of_block(
     for row, words, strengths in zip(held, found.words, found.strengths, strict=True):
         np.maximum.at(row, block.word[words], strengths)
     share = weights @ held
-    share[0] = 0
     anchor, quoted = np.zeros(block.count + 1), np.zeros(block.count + 1)
     np.maximum.at(anchor, block.word, strength[page.words.run])
     np.maximum.at(quoted, block.word, runs.quoted[page.words.run])
+    share[0] = anchor[0] = quoted[0] = 0  # words off the page are in no block
     of_block = (share, share / max(float(share.max()), 1e-6), anchor, quoted)
     return [values[block.token] for values in of_block]
 
