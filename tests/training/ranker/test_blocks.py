@@ -123,6 +123,12 @@ class TestDrawing:
         assert self.value(page, "digits", 8, 2) == pytest.approx(1 / 3, abs=1e-3)
         assert self.value(page, "digits", 2, 3) == 0
 
+    def test_ink_under_a_word_is_not_drawn(self):
+        printed = read([("a", (2, 2, 6, 3))], draw=lambda pen: pen.rectangle(token_box(2, 2, 5.99, 4.99), fill="black"))
+        # 16 x 12 cells of ink, 4 rows of them under the word.
+        assert self.value(printed, "drawn", 3, 3) == pytest.approx(16 * 8 / (18 * 14))
+        assert self.value(printed, "worded", 3, 3) == pytest.approx(16 * 4 / (18 * 14))
+
     def test_place_within(self, page):
         # From cell 7 on, 18 cells wide; token 3 has its middle at cell 14.
         assert self.value(page, "x-within", 2, 3) == pytest.approx((14 - 7) / 18)

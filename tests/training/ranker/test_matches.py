@@ -38,6 +38,8 @@ class TestStrength:
             ("total", "tenant", 0),
             ("income", "outcome", 0),
             ("cat", "cats", 1),
+            ("b" * 14, "b" * 20, 28 / 34),
+            ("b" * 14, "b" * 21, 0),
         ],
     )
     def test_by_hand(self, term, word, expected):

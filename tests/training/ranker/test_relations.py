@@ -137,6 +137,12 @@ def test_a_block_holds_the_best_of_each_term_once():
     assert maps["match-block1-share"][7, 1] == 0
 
 
+def test_words_off_the_page_are_in_no_block():
+    maps = relation_maps([read([("Total", (-5, -5, -3, -4)), ("x", (5, 5, 6, 6))])], 'the "total"')[0]
+    for name in ("share", "share-of-best", "anchor", "quoted"):
+        assert not maps[f"match-block1-{name}"].any(), name
+
+
 class TestCaptions:
     def caption(self, question, *placed):
         maps = relation_maps([read(placed)], question)[0]

@@ -57,6 +57,21 @@ class TestRuns:
         row = [("a", (0, 0, 20, 10)), ("b", (25, 1, 40, 11)), ("c", (60, 0, 70, 10)), ("d", (0, 12, 10, 22))]
         assert placed(*row).run.tolist() == [0, 0, 1, 2]
 
+    @pytest.mark.parametrize(
+        ("box", "joins"),
+        [
+            ((29.5, 0, 40, 10), True),
+            ((30.5, 0, 40, 10), False),
+            ((14.5, 0, 40, 10), True),
+            ((13.5, 0, 40, 10), False),
+            ((22, 4.5, 40, 14.5), True),
+            ((22, 5.5, 40, 15.5), False),
+            ((38, 0, 40, 20), True),  # a gap is measured in the taller of both
+        ],
+    )
+    def test_how_near_is_near(self, box, joins):
+        assert placed(("a", (0, 0, 20, 10)), ("b", box)).n_runs == 2 - joins
+
     def test_a_word_that_goes_back_begins_a_run(self):
         assert placed(("a", (50, 0, 70, 10)), ("b", (0, 0, 20, 10))).run.tolist() == [0, 1]
 
