@@ -276,7 +276,14 @@ def _pdf(path, pages):
 class TestCommand:
     def test_image_with_an_ocr_file(self, page, run):
         out = page / "out"
-        arguments = [str(page / "page.png"), "What is the revenue?", "--run", str(run), "--words", str(page / "page.json")]
+        arguments = [
+            str(page / "page.png"),
+            "What is the revenue?",
+            "--run",
+            str(run),
+            "--words",
+            str(page / "page.json"),
+        ]
         done = CliRunner().invoke(select, [*arguments, "--out", str(out), "--json"], catch_exceptions=False)
         assert done.exit_code == 0
         printed = json.loads(done.stdout)
@@ -321,7 +328,17 @@ class TestCommand:
     def test_pages_of_a_pdf_compete(self, page, run, monkeypatch):
         _pdf(page / "doc.pdf", 3)
         monkeypatch.setattr("training.pages.lone._found_words", lambda root, engine, file, row: _numbered(row))
-        arguments = [str(page / "doc.pdf"), "three", "--run", str(run), "--out", str(page / "out"), "--json", "--budget", "0.2"]
+        arguments = [
+            str(page / "doc.pdf"),
+            "three",
+            "--run",
+            str(run),
+            "--out",
+            str(page / "out"),
+            "--json",
+            "--budget",
+            "0.2",
+        ]
         done = CliRunner().invoke(select, arguments, catch_exceptions=False)
         printed = json.loads(done.stdout)
         assert [p["number"] for p in printed["pages"]] == [1, 2, 3]
