@@ -164,6 +164,7 @@ class Bench:
     quick: bool
 
     def __post_init__(self) -> None:
+        self.version = read_manifest(self.dataset).version
         self.store = PageStore(Workspace.open(self.workspace))
         self.left_out: Counter[str] = Counter()
         samples = with_gold(load_samples(self.dataset), self.left_out)
@@ -272,7 +273,7 @@ class Bench:
         """Scores of some questions, from the file of an earlier run where everything they depend on is the same."""
         key = {
             "facts": facts,
-            "dataset": read_manifest(self.dataset).version,
+            "dataset": self.version,
             "questions": [sample.question_id for sample in asked],
             "budgets": BUDGETS,
             "coverages": COVERAGES,

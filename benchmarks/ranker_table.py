@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.ranker_cells import BUDGETS, REFERENCE, ROWS, TRAINED, WHOLE_DOCUMENTS, Bench, Cell
-from loaders.manifest import MANIFEST, read_manifest
+from loaders.manifest import MANIFEST
 from pinpoint_data import __version__
 from pinpoint_data.atomic import write_json, write_text
 from pinpoint_data.demo import Runner
@@ -99,7 +99,7 @@ def summarise(bench: Bench, cells: Mapping[str, list[list[Cell]]]) -> dict[str, 
         "schema": "pinpoint-ranker-table",
         "version": TABLE_VERSION,
         "program": f"pinpoint-data {__version__}",
-        "dataset": read_manifest(bench.dataset).version,
+        "dataset": bench.version,
         "seeds": len(by_seed[next(iter(by_seed))]),
         "folds": bench.folds,
         "budgets": list(BUDGETS),
