@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -127,6 +129,26 @@ class TestCost:
         assert [list(signals) for signals in spent] == [["read"]] * 2, "no visual token is asked for"
         assert spent[0]["read"].seconds == spent[1]["read"].seconds > 0
         assert spent[0]["read"].flops == 0
+
+    def test_decoding_a_page_is_no_part_of_reading_it(self, ranker, monkeypatch):
+        now = [0.0]
+        monkeypatch.setattr("training.ranker.reading.time", SimpleNamespace(perf_counter=lambda: now[0]))
+
+        def slowly(*given):
+            now[0] += 2
+            return read_page(*given)
+
+        monkeypatch.setattr("training.ranker.reading.read_page", slowly)
+        sample = _sample((6, 6), (3, 3))
+
+        def load(page):
+            now[0] += 100
+            return page.page_input.load_image()
+
+        shown = [replace(p, page_input=replace(p.page_input, load_image=partial(load, p))) for p in sample.pages]
+        asked = sample.source.sample(replace(sample.view, pages=tuple(shown)))
+        _, _, signals = asked.ledger.charged(lambda: RankerSelector(ranker).select(asked, [3]))
+        assert now[0] == 204 and signals["read"].seconds == pytest.approx(4)
 
     def test_what_two_budgets_share_is_read_once(self, ranker):
         sample = _sample((6, 6))
