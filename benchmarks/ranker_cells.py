@@ -60,7 +60,8 @@ Cell = dict[str, Any]
 """`scores` by question id, and beside them how long it took and what it was made from."""
 Learnt = tuple[WindowScorer, float]
 """A scorer, and the seconds its training took."""
-_QUICK_GROUPS = 6
+_QUICK_GROUPS, _QUICK_QUESTIONS = 6, 3
+"""Of a source, and of a group, where the script is only tried."""
 _MEMBERS_APART = 1000
 """Between the seeds of trainings, so that no two share a member."""
 _PIXELS = {*INK, "background", "named-colours"}
@@ -171,16 +172,19 @@ class Bench:
         check_pages(self.store, samples)
         self.groups = document_groups(samples, self.store)
         if self.quick:
-            few = {name for source in {sample.source for sample in samples} for name in self._few(samples, source)}
-            samples = [sample for sample in samples if self.groups[sample.doc_id] in few]
+            samples = self._few(samples)
         if not samples:
             raise TrainingError("has no question with gold boxes", file=self.dataset)
         self.samples = samples
         self.outcome = Outcome()
 
-    def _few(self, samples: Sequence[Sample], source: str) -> list[str]:
-        """The first groups of a source, by name."""
-        return sorted({self.groups[sample.doc_id] for sample in samples if sample.source == source})[:_QUICK_GROUPS]
+    def _few(self, samples: Sequence[Sample]) -> list[Sample]:
+        """The first questions of the first groups of each source."""
+        by_source: dict[str, dict[str, list[Sample]]] = {}
+        for sample in samples:
+            by_source.setdefault(sample.source, {}).setdefault(self.groups[sample.doc_id], []).append(sample)
+        first = [own for groups in by_source.values() for own in list(groups.values())[:_QUICK_GROUPS]]
+        return [sample for own in first for sample in own[:_QUICK_QUESTIONS]]
 
     @cached_property
     def examples(self) -> list[Example]:
