@@ -73,7 +73,7 @@ FEATURES = (
     "colons",
     "mean-height",
     "largest-height",
-    "empty-around",
+    "density-around",
     # Where it is.
     "x",
     "y",
@@ -252,7 +252,7 @@ def window_features(view: QuestionView, pages: PageMemory[PlacedWords] | None = 
             "bm25": bm25[index],
             "bm25-of-best": bm25[index] / best_bm25,
             "overlap-around": np.where(around, overlap[index], 0).max(axis=1),
-            "empty-around": np.where(around, density[index], 0).sum(axis=1) / around.sum(axis=1),
+            "density-around": np.where(around, density[index], 0).sum(axis=1) / around.sum(axis=1),
             "matched-of-page": overlap[index] / max(matched[index], 1e-6),
             "page-of-best": matched[index] / max(matched.max(), 1e-6),
             "better-pages": (matched > matched[index]).sum(),
