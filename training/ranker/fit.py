@@ -57,7 +57,7 @@ class FitSettings:
     """
 
     members: int = 3
-    hidden: int = 96
+    hidden: int = 64
     dropout: float = 0.2
     epochs: int = 5
     per_source: int = 300
