@@ -134,6 +134,9 @@ class FitConfig(_Section):
         ge=1,
         description="parts that a step's pages are computed in, one after another: same step, less memory",
     )
+    trained: Literal["all", "queries", "mlps"] = Field(
+        default="all", description="the parts of the aligner that learn; the others stay as they start"
+    )
     device: str = Field(
         default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto: cuda where there is one, else cpu"
     )

@@ -19,6 +19,7 @@ SCENARIOS: dict[str, TrainConfig] = {
     "plain": toy_config(),
     "accumulated": toy_config(fit={"accumulate": 2}),
     "few-pages": toy_config(fit={"batch": 2, "epochs": 1}),
+    "queries-alone": toy_config(fit={"trained": "queries"}),
     "resumed": toy_config(fit={"page_group": 2}),
 }
 STOPPED = toy_config(fit={"seed": 3})

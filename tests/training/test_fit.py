@@ -76,6 +76,19 @@ def test_a_resumed_run_gives_the_bits_of_an_uninterrupted_one(tmp_path: Path, st
     assert not (resumed.folder / STATE_FILE).exists()
 
 
+@pytest.mark.parametrize(("trained", "fixed"), [("queries", ("visual.", "text.")), ("mlps", ("queries",)), ("all", ())])
+def test_only_the_parts_that_are_named_learn(tmp_path: Path, trained: str, fixed: tuple[str, ...]) -> None:
+    trainer = toy_trainer(tmp_path / "run", toy_config(fit={"trained": trained, "weight_decay": 0.1}))
+    before = {name: weights.clone() for name, weights in trainer.aligner.state_dict().items()}
+    assert fit(trainer, stop_after(3)) == signal.SIGINT
+    resumed = toy_trainer(tmp_path / "again", toy_config(fit={"trained": trained, "weight_decay": 0.1}))
+    resumed.folder = trainer.folder
+    resumed.load_state()
+    assert fit(resumed, ignore) is None
+    kept = {name for name, weights in resumed.aligner.state_dict().items() if torch.equal(weights, before[name])}
+    assert kept == {name for name in before if name.startswith(fixed)}
+
+
 def test_a_killed_run_goes_on_from_its_last_saved_state(tmp_path: Path) -> None:
     whole = toy_trainer(tmp_path / "whole", toy_config())
     fit(whole, ignore)

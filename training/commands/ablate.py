@@ -52,7 +52,8 @@ def ablate(
 ) -> None:
     """Train variants of a recipe into OUT and print how each differs from the base.
 
-    Without --variants those of the paper: without either loss, K = 25, 50 and 200 queries, windows of 6 and 14 tokens.
+    Without --variants those of the paper: without either loss, K = 25, 50 and 200 queries, windows of 6 and 14 tokens,
+    and with only the queries or only the MLPs learning.
     Every variant is a run of its own in OUT/NAME, scored on the documents that it held out. The same command again
     takes finished runs as they are and resumes an unfinished one. Writes OUT/ablation.json and OUT/ablation.md.
 

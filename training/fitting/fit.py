@@ -77,10 +77,12 @@ class Trainer:
         fit, loss = config.fit, config.loss
         self.device = self.world.device(fit.device)
         self.aligner = make_aligner(config, self.backbone).to(self.device)
+        self._freeze()
         self.aligner.compute_dtype = torch.bfloat16 if fit.precision == "bf16" else None
         self.criterion = PinpointLoss(loss.intra_weight, loss.temperature, inter_weight=loss.inter_weight)
         self.criterion.to(self.device)
-        self.parameters = [*self.aligner.parameters(), *self.criterion.parameters()]
+        learnt = [*self.aligner.parameters(), *self.criterion.parameters()]
+        self.parameters = [parameter for parameter in learnt if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(self.parameters, lr=fit.learning_rate, weight_decay=fit.weight_decay)
         self.steps_per_epoch = math.ceil(len(data.train) / fit.batch)
         self.total_steps = fit.epochs * self.steps_per_epoch
@@ -88,6 +90,13 @@ class Trainer:
         self.best: dict[str, Any] | None = None
         self._order: tuple[int, list[npt.NDArray[np.int64]]] | None = None
         self._drawn: tuple[int, Batch] | None = None
+
+    def _freeze(self) -> None:
+        """Leave out of training what `fit.trained` leaves out."""
+        trained = self.config.fit.trained
+        self.aligner.queries.requires_grad_(trained != "mlps")
+        for mlp in (self.aligner.visual, self.aligner.text):
+            mlp.requires_grad_(trained != "queries")
 
     def train_step(self) -> dict[str, Any]:
         """One step of the optimiser; returns its line of metrics.

@@ -99,7 +99,7 @@ def loss_backward(
     world: World,
     accumulate: int = 1,
 ) -> BatchLoss:
-    """The losses of a batch; the gradients of all parameters are left in their `grad`, which must be empty before.
+    """The losses of a batch; the gradients of all parameters that learn are left in their `grad`, which must be empty before.
 
     Args:
         aligner: On this process's device.
@@ -130,5 +130,6 @@ def loss_backward(
         found.backward(scores.grad[:, part.columns.to(device)])  # type: ignore[no-untyped-call]
     if text.grad is not None:
         questions.backward(text.grad)  # type: ignore[no-untyped-call]
-    world.sum_gradients(aligner.parameters(), criterion.parameters())
+    learnt = (parameter for parameter in aligner.parameters() if parameter.requires_grad)
+    world.sum_gradients(learnt, criterion.parameters())
     return loss
