@@ -38,7 +38,7 @@ WEIGHTS = Path(__file__).resolve().parent.parent / "training" / "ranker" / "weig
 
 def read_sources(runner: Runner, data: Path, out: Path, documents: int) -> None:
     """Real and generated pages into one workspace, with words, and the dataset published from it."""
-    workspace, drawn = out / "workspace", out / "generated"
+    workspace, drawn = out / "workspace", out / "drawn"
     done = Workspace.open(workspace).sources if workspace.exists() else {}
     for name, (reader, folder, options) in REAL.items():
         if name not in done:
