@@ -99,7 +99,7 @@ def loss_backward(
     world: World,
     accumulate: int = 1,
 ) -> BatchLoss:
-    """The losses of a batch; the gradients of all parameters that learn are left in their `grad`, which must be empty before.
+    """The losses of a batch; the gradients of all that learns are left in `grad`, which must be empty before.
 
     Args:
         aligner: On this process's device.
