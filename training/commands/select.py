@@ -116,11 +116,14 @@ def select(
         exact=exact,
         numbers=[page.number for page in pages],
     )
-    by = {"ranker": scorer.ranker.name} if isinstance(scorer, RankerScorer) else {"run": scorer.run.path.resolve().name}
+    if isinstance(scorer, RankerScorer):
+        by = {"ranker": scorer.ranker.name, "license": scorer.ranker.license}
+    else:
+        by = {"run": scorer.run.path.resolve().name}
     facts = {"file": file.name, **by, "cost": selection.cost.to_json()}
     payload = selection.to_json() | facts
     files = _write(selection, payload, out)
-    emit(payload | {"files": [str(path) for path in files]}, _text(selection, files), as_json=as_json)
+    emit(payload | {"files": [str(path) for path in files]}, _text(selection, by, files), as_json=as_json)
 
 
 def _scorer(
@@ -153,11 +156,14 @@ def _write(selection: Selection, payload: dict[str, Any], out: Path) -> list[Pat
     return [out / "selection.json", out / "selection.html", *save_pictures(selection, out)]
 
 
-def _text(selection: Selection, files: list[Path]) -> str:
+def _text(selection: Selection, by: dict[str, str], files: list[Path]) -> str:
     several = len(selection.pages) > 1
     boxes = "1 box" if len(selection.boxes) == 1 else f"{len(selection.boxes)} boxes"
     pages = f" of {len(selection.pages)} pages" if several else ""
-    lines = [f"{boxes}, {selection.budget_used:.1%} of {selection.tokens:,} tokens{pages}", selection.cost.line()]
+    # The weights' licence may be narrower than the program's: whoever uses them is told each time.
+    whose = f"; ranker {by['ranker']}, weights under {by['license']}" if by.get("license") else ""
+    head = f"{boxes}, {selection.budget_used:.1%} of {selection.tokens:,} tokens{pages}{whose}"
+    lines = [head, selection.cost.line()]
     for box in selection.boxes[:_BOXES_SHOWN]:
         place = f"page {selection.numbers[box.page_index]:>3}  " if several else ""
         corners = "  ".join(f"{at:7.1f}" for at in box.xyxy)

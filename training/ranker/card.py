@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from pinpoint_data.errors import one_line
 from training.ranker.features import FEATURE_VERSION, FEATURES
 from training.ranker.model import Ranker
 
@@ -9,16 +13,15 @@ from training.ranker.model import Ranker
 def card_text(ranker: Ranker) -> str:
     """The card as Markdown."""
     facts = ranker.facts
-    settings = facts["settings"]
-    questions = "\n".join(f"| {name} | {count:,} |" for name, count in facts["questions"].items())
-    licence = facts.get("licence") or "not stated by whoever trained it"
+    questions = "\n".join(f"| {one_line(name)} | {count:,} |" for name, count in facts.get("questions", {}).items())
+    licence = one_line(facts.get("licence") or "not stated by whoever trained it")
     return f"""---
 library_name: pinpoint-data
 pipeline_tag: document-question-answering
 tags: [document-question-answering, evidence, learning-to-rank, visual-token-selection]
 ---
 
-# {ranker.name}
+# {one_line(ranker.name)}
 
 A ranker of pinpoint-data: says which tokens of a document's pages hold the evidence for a question, from the words'
 places and the page's ink. {ranker.members} networks of {ranker.parameters:,} weights together, over {len(FEATURES)}
@@ -41,14 +44,7 @@ scorer = RankerScorer(Ranker.load("{ranker.name}"))  # the folder it is in, or t
 |---|---:|
 {questions}
 
-{facts["documents"]["train"]:,} documents were learnt from and {facts["documents"]["validation"]:,} held out
-(part 1 of {facts["folds"]}; documents that share a page file are in one part). The file lists the first 12 digits of
-the SHA-256 of every page learnt from, and `pinpoint evaluate` warns where such a page is scored. It holds no text and
-no image of any document.
-
-Trained by {facts["program"]} with torch {facts["torch"]}: {settings["epochs"]} epochs of {settings["per_source"]}
-questions a source, batches of {settings["batch"]}, learning rate {settings["learning_rate"]:g}, weight decay
-{settings["weight_decay"]:g}, seed {settings["seed"]}.
+{_training(facts)}
 
 ## Limits
 
@@ -57,3 +53,15 @@ questions a source, batches of {settings["batch"]}, learning rate {settings["lea
 - It needs the page's words; a page without is judged by its ink.
 - It says where evidence is likely, never whether there is any.
 """
+
+
+def _training(facts: Mapping[str, Any]) -> str:
+    documents = {side: f"{facts.get('documents', {}).get(side, 0):,}" for side in ("train", "validation")}
+    settings = ", ".join(f"{name} {one_line(str(value))}" for name, value in facts.get("settings", {}).items())
+    return f"""{documents["train"]} documents were learnt from and {documents["validation"]} held out (part 1 of \
+{facts.get("folds", 1)}; documents that share a page file
+are in one part). The file lists the first 12 digits of the SHA-256 of every page learnt from, and `pinpoint evaluate`
+warns where such a page is scored. It holds no text and no image of any document.
+
+Trained by {one_line(facts.get("program", "an unknown program"))} with torch {one_line(facts.get("torch", "unknown"))}:
+{settings}."""

@@ -26,7 +26,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from pinpoint_data.atomic import write_bytes
-from pinpoint_data.errors import TrainingError, UsageError
+from pinpoint_data.errors import TrainingError, UsageError, one_line
+from training.ranker.facts import wrong_fact
 from training.ranker.features import FEATURES, features_digest, token_features
 from training.ranker.page import ReadPage
 
@@ -70,6 +71,11 @@ class Ranker:
     def parameters(self) -> int:
         """Weights of all members together."""
         return sum(tensor.size for name, tensor in self.tensors.items() if name not in ("mean", "scale"))
+
+    @property
+    def license(self) -> str:
+        """Short name of the licence that its weights are under, "" where none was recorded."""
+        return one_line(str(self.facts.get("licence") or "").partition(":")[0])
 
     @property
     def flops_per_token(self) -> int:
@@ -173,6 +179,8 @@ def _load(file: Path, name: str) -> Ranker:
             file=file,
             remedy="take the file from where it was published, or train again",
         )
+    if (wrong := wrong_fact(head.get("facts"))) is not None:
+        raise TrainingError(f"what it records of its training is unreadable: {wrong}", file=file)
     return Ranker(name, tensors, head["facts"])
 
 

@@ -14,6 +14,8 @@ from safetensors.numpy import save_file
 
 from pinpoint_data.errors import TrainingError, UsageError
 from tests.training.ranker.build import random_ranker, read
+from training.ranker import model
+from training.ranker.card import card_text
 from training.ranker.features import FEATURES, token_features
 from training.ranker.fit import Network
 from training.ranker.model import CUT, RANKER_FILE, Ranker, page_key, ranker_names
@@ -152,6 +154,32 @@ class TestFile:
     def test_altered_facts(self, file):
         self.rewrite(file, facts={"questions": {"forms": 4}})
         assert "does not match the hash" in self.refused(file)
+
+    @pytest.mark.parametrize(
+        "facts",
+        [
+            None,
+            [],
+            {"questions": {"forms": "many"}},
+            {"documents": {"train": -1}},
+            {"licence": 3},
+            {"pages": [["a"]]},
+            {"settings": {"epochs": {}}},
+            {"folds": True},
+        ],
+    )
+    def test_facts_of_another_kind_under_their_own_hash(self, file, facts):
+        head = model._head({})
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(model, "_head", lambda given: head | {"facts": facts})
+            random_ranker().save(file)
+        assert "records of its training is unreadable" in self.refused(file)
+
+    def test_what_a_stranger_wrote_is_shown_without_terminal_escapes(self, file):
+        random_ranker(licence="Free\x1b[31m: all", questions={"a\nb": 1}, program="p\x1b[0m").save(file)
+        loaded = Ranker.load(file)
+        assert loaded.license == "Free\\x1b[31m"
+        assert "\x1b" not in card_text(loaded) and "| a b | 1 |" in card_text(loaded)
 
     def test_a_weight_that_is_no_number(self, file):
         weight = np.array(random_ranker().tensors["last.bias"])
