@@ -13,7 +13,8 @@ from training.ranker.model import Ranker
 def card_text(ranker: Ranker) -> str:
     """The card as Markdown."""
     facts = ranker.facts
-    questions = "\n".join(f"| {one_line(name)} | {count:,} |" for name, count in facts.get("questions", {}).items())
+    counts = sorted(facts.get("questions", {}).items())
+    questions = "\n".join(f"| {one_line(name)} | {count:,} |" for name, count in counts)
     licence = one_line(facts.get("licence") or "not stated by whoever trained it")
     return f"""---
 library_name: pinpoint-data
@@ -57,7 +58,7 @@ scorer = RankerScorer(Ranker.load("{ranker.name}"))  # the folder it is in, or t
 
 def _training(facts: Mapping[str, Any]) -> str:
     documents = {side: f"{facts.get('documents', {}).get(side, 0):,}" for side in ("train", "validation")}
-    settings = ", ".join(f"{name} {one_line(str(value))}" for name, value in facts.get("settings", {}).items())
+    settings = ", ".join(f"{name} {one_line(str(value))}" for name, value in sorted(facts.get("settings", {}).items()))
     return f"""{documents["train"]} documents were learnt from and {documents["validation"]} held out (part 1 of \
 {facts.get("folds", 1)}; documents that share a page file
 are in one part). The file lists the first 12 digits of the SHA-256 of every page learnt from, and `pinpoint evaluate`

@@ -124,7 +124,7 @@ class TestTrain:
             "For tests alone.",
             f"{len(documents['train'])} documents were learnt from and {len(documents['validation'])} held out",
             "part 1 of 3",
-            "2 epochs of 6",
+            "epochs 2",
             "| forms |",
             "| files |",
         ):
