@@ -197,10 +197,16 @@ def _first(best_first: IntArray, budgets: Sequence[float]) -> BoolArray:
 def _best_holders(windows: Windows, position: IntArray, absent: int) -> IntArray:
     """The window (n_tokens,) of the smallest position that holds each token, -1 for none; `absent` is no position."""
     holder = np.full(windows.grid_shape, -1, np.int64)
-    corners = windows.rows_cols.tolist()
     # Worst first, so that the best window lies on top: the work is the windows' area, not windows times tokens.
-    for index in np.argsort(-position)[np.count_nonzero(position == absent) :].tolist():
-        row0, col0, row1, col1 = corners[index]
+    worst_first = np.argsort(-position)[np.count_nonzero(position == absent) :]
+    corners = windows.rows_cols
+    if (corners[:, 2:] - corners[:, :2] == 1).all():  # single tokens: no loop, which would take most of the time
+        row, col = corners[worst_first, :2].T
+        holder[row, col] = worst_first
+        return holder.ravel()
+    places = corners.tolist()
+    for index in worst_first.tolist():
+        row0, col0, row1, col1 = places[index]
         holder[row0:row1, col0:col1] = index
     return holder.ravel()
 

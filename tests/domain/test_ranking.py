@@ -22,6 +22,7 @@ from pinpoint_data.windows import Windows, WindowSpec, make_windows
 from tests.domain.strategies import grids, quick
 
 SPEC = WindowSpec(4, 3, 2)
+SPECS = (SPEC, WindowSpec(1, 1, 1))
 
 
 def square(cells: int, spec: WindowSpec) -> Windows:
@@ -30,9 +31,9 @@ def square(cells: int, spec: WindowSpec) -> Windows:
 
 @st.composite
 def rankings(draw: st.DrawFn) -> tuple[list[Windows], list[int]]:
-    """Windows of one to three pages, and all of them in some order."""
+    """Windows of one to three pages, larger ones or single tokens, and all of them in some order."""
     pages: list[TokenGrid] = draw(st.lists(grids(most=12), min_size=1, max_size=3))
-    windows = [make_windows(grid, SPEC) for grid in pages]
+    windows = [make_windows(grid, draw(st.sampled_from(SPECS))) for grid in pages]
     return windows, draw(st.permutations(range(sum(len(w) for w in windows))))
 
 
