@@ -36,7 +36,7 @@ from training.ranker.examples import Example, collect_examples
 from training.ranker.features import FEATURES, token_features
 from training.ranker.fit import FitSettings, fit_ranker
 from training.ranker.groups import document_groups
-from training.ranker.model import Ranker
+from training.ranker.model import SMOOTHING, Ranker
 from training.ranker.page import INK, PAGE_FEATURES
 from training.ranker.reading import page_memory
 from training.ranker.relations import RELATIONS
@@ -82,15 +82,18 @@ class Variant:
         settings: What differs from the defaults of `FitSettings`.
         unseen: Features that it neither learns from nor sees.
         documents: Whether it learns from questions over whole documents.
+        smoothing: See `Ranker.shares_of`.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     unseen: frozenset[str] = frozenset()
     documents: bool = True
+    smoothing: float = SMOOTHING
 
 
 RANKERS = {
     REFERENCE: Variant(),
+    "unsmoothed": Variant(smoothing=0.0),
     "one-member": Variant({"members": 1}),
     "layout-only": Variant(unseen=frozenset(RELATIONS)),
     "relations-only": Variant(unseen=frozenset(PAGE_FEATURES)),
@@ -116,12 +119,13 @@ class TokenScorer:
     name = REFERENCE
     window_spec = RankerScorer.window_spec
 
-    def __init__(self, ranker: Ranker, features: FoldFeatures) -> None:
-        self.ranker, self.features = ranker, features
+    def __init__(self, ranker: Ranker, features: FoldFeatures, smoothing: float = SMOOTHING) -> None:
+        self.ranker, self.features, self.smoothing = ranker, features, smoothing
 
     def score(self, view: QuestionView) -> Scores:
-        """The ranker's logits, whose order is that of the shares."""
-        return [self.ranker.logits(page).astype(np.float64) for page in self.features.of(view)]
+        """The expected share of each token."""
+        shapes = [(page.grid.rows, page.grid.cols) for page in view.pages]
+        return list(self.ranker.shares_of(self.features.of(view), shapes, self.smoothing))
 
 
 class FoldFeatures:
@@ -177,6 +181,7 @@ class Bench:
             raise TrainingError("has no question with gold boxes", file=self.dataset)
         self.samples = samples
         self.outcome = Outcome()
+        self._last_fit: tuple[dict[str, Any], Ranker, float] | None = None
 
     def _few(self, samples: Sequence[Sample]) -> list[Sample]:
         """The first questions of the first groups of each source."""
@@ -235,7 +240,7 @@ class Bench:
                 else:
                     own = RANKERS[name]
                     facts |= {"settings": asdict(self.ranker_settings(name, seed)), "features": self.token_values}
-                    facts |= {"unseen": sorted(own.unseen), "documents": own.documents}
+                    facts |= {"unseen": sorted(own.unseen), "documents": own.documents, "smoothing": own.smoothing}
                     learn = partial(self._ranker, name, seed, learnt, features)
                 found[name].append(self._cell(f"{name}-seed{seed}-fold{fold}", facts, held, learn, WindowSpec()))
         return found
@@ -250,16 +255,24 @@ class Bench:
 
     def _ranker(self, name: str, seed: int, learnt: set[str], features: FoldFeatures) -> Learnt:
         own = RANKERS[name]
-        columns = [FEATURES.index(feature) for feature in sorted(own.unseen)]
+        made_from = {"settings": self.ranker_settings(name, seed), "unseen": own.unseen, "documents": own.documents}
+        if self._last_fit is None or self._last_fit[0] != made_from | {"learnt": learnt}:
+            started = time.monotonic()
+            ranker = fit_ranker(self._seen(own, learnt), self.ranker_settings(name, seed), name=name)
+            self._last_fit = made_from | {"learnt": learnt}, without(ranker, own.unseen), time.monotonic() - started
+        _, ranker, seconds = self._last_fit  # a variant that differs in scoring alone shares it
+        return TokenScorer(ranker, features, own.smoothing), seconds
+
+    def _seen(self, variant: Variant, learnt: set[str]) -> list[Example]:
+        """What a variant learns from, with what it does not see at zero."""
+        columns = [FEATURES.index(feature) for feature in sorted(variant.unseen)]
         chosen = []
         for example in self.examples:
-            if example.doc_id in learnt and (own.documents or not example.source.endswith(WHOLE_DOCUMENTS)):
+            if example.doc_id in learnt and (variant.documents or not example.source.endswith(WHOLE_DOCUMENTS)):
                 seen = example.features.copy()
                 seen[:, columns] = 0
                 chosen.append(replace(example, features=seen))
-        started = time.monotonic()
-        ranker = fit_ranker(chosen, self.ranker_settings(name, seed), name=name)
-        return TokenScorer(without(ranker, own.unseen), features), time.monotonic() - started
+        return chosen
 
     def _trees(self, seed: int, learnt: set[str]) -> Learnt:
         chosen = [example for example in self.windows if example.doc_id in learnt]

@@ -5,8 +5,9 @@
     h = h + relu(W_2 norm(h) + b_2)     layer norm, as in training
     score = w_3 h + b_3
 
-The scores of all tokens of all the question's pages go through one softmax: what comes out is the share of the evidence
-that is expected in each token. Several members, trained from different seeds, are averaged in the log domain.
+The scores of all tokens of all the question's pages go through one softmax: what comes out, smoothed a little, is the
+share of the evidence that is expected in each token. Several members, trained from different seeds, are averaged in the
+log domain.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
+from scipy import ndimage
 
 from pinpoint_data.atomic import write_bytes
 from pinpoint_data.errors import TrainingError, UsageError, one_line
@@ -37,6 +39,8 @@ SHIPPED = "documents"
 """The ranker that is used where none is named."""
 
 CUT = 4.0
+SMOOTHING = 0.3
+"""Evidence is larger than a token: where all around are likely too, a token is more so. It lifts the best one most."""
 SUFFIX = ".safetensors"
 RANKER_FILE = f"ranker{SUFFIX}"
 _KIND = "pinpoint-ranker"
@@ -91,10 +95,22 @@ class Ranker:
 
     def shares(self, pages: Sequence[ReadPage], question: str) -> list[npt.NDArray[np.float64]]:
         """The share of the evidence expected in each token, (N,) a page; all pages' tokens together sum to one."""
-        logits = [self.logits(features) for features in token_features(pages, question)]
-        together = np.concatenate(logits).astype(np.float64)
+        return self.shares_of(token_features(pages, question), [(page.grid.rows, page.grid.cols) for page in pages])
+
+    def shares_of(
+        self, features: Sequence[FloatArray], shapes: Sequence[tuple[int, int]], smoothing: float = SMOOTHING
+    ) -> list[npt.NDArray[np.float64]]:
+        """The same of pages' tokens whose features are known.
+
+        Args:
+            features: (N, f) values of `FEATURES`, a page each.
+            shapes: Rows and columns of each page's grid.
+            smoothing: The part of a token's share that is the mean of those around it.
+        """
+        together = np.concatenate([self.logits(page) for page in features]).astype(np.float64)
         likely = np.exp(together - together.max())
-        return np.split(likely / likely.sum(), np.cumsum([len(page) for page in logits])[:-1])
+        pages = np.split(likely / likely.sum(), np.cumsum([len(page) for page in features])[:-1])
+        return [_smoothed(page.reshape(shape), smoothing) for page, shape in zip(pages, shapes, strict=True)]
 
     def logits(self, features: FloatArray) -> FloatArray:
         """(N,): the members' mean score of tokens with these features (N, f)."""
@@ -152,6 +168,13 @@ class Ranker:
     @cached_property
     def _learnt(self) -> frozenset[str]:
         return frozenset(self.facts.get("pages", ()))
+
+
+def _smoothed(shares: npt.NDArray[np.float64], part: float) -> npt.NDArray[np.float64]:
+    """(N,): shares (rows, cols) with a part of each taken from the mean of the 3 x 3 around it; their sum stays."""
+    # Mirrored at the edges, where zeros beyond would take some of the sum away.
+    smoothed: npt.NDArray[np.float64] = (1 - part) * shares + part * ndimage.uniform_filter(shares, 3, mode="reflect")
+    return smoothed.ravel()
 
 
 def page_key(page: Mapping[str, Any]) -> str:

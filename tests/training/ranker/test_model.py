@@ -51,11 +51,26 @@ class TestScores:
         assert [len(share) for share in shares] == [140, 12]
         assert sum(share.sum() for share in shares) == pytest.approx(1) and min(share.min() for share in shares) > 0
 
-    def test_shares_are_the_softmax_of_the_scores(self):
+    def test_shares_are_the_softmax_of_the_scores_smoothed_a_little(self):
         ranker, pages = random_ranker(), [read(PAGE), read(rows=3, cols=4)]
-        scores = np.concatenate([ranker.logits(found) for found in token_features(pages, "total")]).astype(float)
-        by_hand = [1 / sum(np.exp(other - score) for other in scores) for score in scores]
-        assert np.concatenate(ranker.shares(pages, "total")) == pytest.approx(by_hand)
+        features = token_features(pages, "total")
+        scores = np.concatenate([ranker.logits(found) for found in features]).astype(float)
+        by_hand = np.split(np.array([1 / sum(np.exp(other - score) for other in scores) for score in scores]), [140])
+        shapes = [(10, 14), (3, 4)]
+        plain = ranker.shares_of(features, shapes, smoothing=0)
+        assert np.concatenate(plain) == pytest.approx(np.concatenate(by_hand))
+        smoothed = ranker.shares(pages, "total")
+        for own, given, (rows, cols) in zip(smoothed, by_hand, shapes, strict=True):
+            grid = given.reshape(rows, cols)
+            for row in range(rows):
+                for col in range(cols):
+                    around = [
+                        grid[min(max(r, 0), rows - 1), min(max(c, 0), cols - 1)]
+                        for r in range(row - 1, row + 2)
+                        for c in range(col - 1, col + 2)
+                    ]
+                    expected = 0.7 * grid[row, col] + 0.3 * sum(around) / 9
+                    assert own.reshape(rows, cols)[row, col] == pytest.approx(expected)
 
     @pytest.mark.parametrize("constant", [-300, 1000])
     def test_shares_do_not_change_with_a_constant(self, constant):
