@@ -112,9 +112,8 @@ def _row(page: PageFile, page_id: str) -> dict[str, Any]:
 
 
 def _page(root: Path, number: int, row: dict[str, Any], words: PageWords) -> LonePage:
-    return LonePage(
-        number, PageInput(row["page_id"], row["width"], row["height"], words, partial(load_page, root, row))
-    )
+    load = partial(load_page, root, row)
+    return LonePage(number, PageInput(row["page_id"], row["width"], row["height"], words, load, row["sha256"]))
 
 
 def _given_words(words: Path, row: dict[str, Any]) -> PageWords:

@@ -32,18 +32,18 @@ class PageMemory(Generic[Encoded]):
 
     def get(self, pages: Sequence[PageInput]) -> list[tuple[Encoded, float]]:
         """What was made of each page, and its seconds; the seconds of pages made together are shared by tokens."""
-        missing = list({page.page_id: page for page in pages if page.page_id not in self._known}.values())
+        missing = list({page.key: page for page in pages if page.key not in self._known}.values())
         if missing:
             made, seconds = self._encode(missing)
             total = sum(map(self._size, made))
             for page, encoded in zip(missing, made, strict=True):
-                self._known[page.page_id] = encoded, seconds * self._size(encoded) / total
+                self._known[page.key] = encoded, seconds * self._size(encoded) / total
         for page in pages:
-            self._known.move_to_end(page.page_id)
-        found = [self._known[page.page_id] for page in pages]
+            self._known.move_to_end(page.key)
+        found = [self._known[page.key] for page in pages]
         held = sum(self._size(encoded) for encoded, _ in self._known.values())
         # The pages just asked for stay: the same question asks for them again.
-        while held > MOST_TOKENS and len(self._known) > len({page.page_id for page in pages}):
+        while held > MOST_TOKENS and len(self._known) > len({page.key for page in pages}):
             _, (forgotten, _) = self._known.popitem(last=False)
             held -= self._size(forgotten)
         return found

@@ -93,7 +93,7 @@ class PageStore:
         """
         row = self.row(page_id)
         load = partial(_load, self.workspace, row)
-        return PageInput(page_id, row["width"], row["height"], self._words.get(page_id), load)
+        return PageInput(page_id, row["width"], row["height"], self._words.get(page_id), load, row["sha256"])
 
 
 def _load(workspace: Workspace, row: dict[str, Any]) -> Image.Image:

@@ -84,17 +84,17 @@ class PinpointScorer:
     def _score(self, views: Sequence[QuestionView], group: Group, pages: dict[str, EncodedPage]) -> list[Scores]:
         shown = views[group[0]].pages
         return self.run.score_windows_many(
-            [pages[page.page_input.page_id] for page in shown],
+            [pages[page.page_input.key] for page in shown],
             [page.windows for page in shown],
             [views[index].question for index in group],
         )
 
     def _encode(self, pages: Sequence[PageInput]) -> dict[str, EncodedPage]:
-        """Visual tokens by page id, from memory where a page was met lately."""
+        """Visual tokens by the page's key, from memory where a page was met lately."""
         from training.backbones.base import EncodedPage, encode_pages
 
-        wanted = {page.page_id: page for page in pages}
-        missing = [page for page_id, page in wanted.items() if page_id not in self._encoded]
+        wanted = {page.key: page for page in pages}
+        missing = [page for key, page in wanted.items() if key not in self._encoded]
         backbone = self.run.backbone
         if self.tokens is None:
             made = encode_pages(backbone, missing)
@@ -104,11 +104,11 @@ class PinpointScorer:
                 for page in missing
             ]
         for page, encoded in zip(missing, made, strict=True):
-            self._encoded[page.page_id] = encoded
+            self._encoded[page.key] = encoded
             self._used += encoded.tensor().nbytes
-        for page_id in wanted:
-            self._encoded.move_to_end(page_id)
-        return {page_id: self._encoded[page_id] for page_id in wanted}
+        for key in wanted:
+            self._encoded.move_to_end(key)
+        return {key: self._encoded[key] for key in wanted}
 
     def _forget(self) -> None:
         """Let the pages go that were met longest ago, above the memory allowed."""
@@ -136,7 +136,7 @@ def _batches(views: Sequence[QuestionView]) -> Iterator[list[Group]]:
     """Indices of the views, those over the same pages and windows in one group; groups of some pages at a time."""
     groups: dict[Hashable, Group] = {}
     for index, view in enumerate(views):
-        pages = tuple((page.page_input.page_id, page.grid, page.windows.rows_cols.tobytes()) for page in view.pages)
+        pages = tuple((page.page_input.key, page.grid, page.windows.rows_cols.tobytes()) for page in view.pages)
         groups.setdefault(pages, []).append(index)
     batch: list[Group] = []
     count = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -106,6 +107,27 @@ def test_a_page_is_read_once_for_all_questions():
     first = [scorer.score(question_view([page], question))[0] for question in ("total", "sales", "total")]
     assert len(loads) == 1 and np.array_equal(first[0], first[2]) and not np.array_equal(first[0], first[1])
     assert scorer.seconds["read"] > 0 and scorer.seconds["score"] > 0
+
+
+def test_pages_of_one_id_are_not_taken_for_one_another():
+    """Two files of one name, or a page read anew with words of another engine."""
+    scorer = RankerScorer(random_ranker())
+    first = view(patch_grid(*SIZE))
+    moved = words_of([("Total", (220, 200, 280, 220)), ("42", (90, 20, 120, 40))])
+    others = [
+        replace(first.page_input, words=moved),
+        replace(first.page_input, words=replace(WORDS, texts=["sum", "42", "sales"])),
+        replace(first.page_input, words=replace(WORDS, xyxy=WORDS.xyxy + 40)),
+        replace(first.page_input, sha256="0" * 64, load_image=lambda: Image.new("RGB", SIZE, "black")),
+    ]
+    ((read, _),) = scorer.read([first.page_input])
+    assert all(scorer.read([page])[0][0] is not read for page in others)
+    assert scorer.read([replace(first.page_input, words=replace(WORDS, texts=list(WORDS.texts)))])[0][0] is read
+    for page in others:
+        shown = question_view([PageView(first.grid, first.windows, page.words, page)], "total")
+        assert np.array_equal(scorer.score(shown)[0], RankerScorer(scorer.ranker).score(shown)[0])
+    together = scorer.read([first.page_input, *others])
+    assert len({id(page) for page, _ in together}) == 5
 
 
 def test_it_is_known_by_name_and_takes_a_file(tmp_path):
