@@ -111,6 +111,8 @@ UNTRAINED: dict[str, tuple[Callable[[int], WindowScorer], WindowSpec]] = {
     "oracle-tokens": (lambda seed: OracleScorer(), WindowSpec(1, 1, 1)),
 }
 ROWS = (*TRAINED, *UNTRAINED)
+SEEDED = (*TRAINED, "random")
+"""Rows that differ from seed to seed."""
 
 
 class TokenScorer:
@@ -139,7 +141,7 @@ class FoldFeatures:
         """(N, f) a page."""
         if view.question_id not in self._known:
             pages = [page for page, _ in self._pages.get([page.page_input for page in view.pages])]
-            self._known[view.question_id] = token_features(pages, view.question)
+            self._known[view.question_id] = list(token_features(pages, view.question))
         return self._known[view.question_id]
 
 
@@ -248,7 +250,7 @@ class Bench:
     def untrained(self, seed: int, name: str) -> Cell:
         """The cell of a row that learns nothing; only random order differs by seed."""
         make, spec = UNTRAINED[name]
-        seed = seed if name == "random" else 0
+        seed = seed if name in SEEDED else 0
         return self._cell(
             f"{name}-seed{seed}", {"windows": asdict(spec)}, self.samples, lambda: (make(seed), 0.0), spec
         )

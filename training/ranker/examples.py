@@ -71,7 +71,7 @@ def collect_examples(
         if not evidence.any():
             left_out["evidence outside the grid"] += 1
             continue
-        yield _drawn(sample, np.concatenate(token_features(read, sample.question)), evidence)
+        yield _drawn(sample, np.concatenate(list(token_features(read, sample.question))), evidence)
 
 
 def _evidence(sample: Sample, index: int, page: ReadPage) -> npt.NDArray[np.float64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -25,10 +25,9 @@ def features_digest() -> str:
     return hashlib.sha256("\n".join((str(FEATURE_VERSION), *FEATURES)).encode()).hexdigest()[:16]
 
 
-def token_features(pages: Sequence[ReadPage], question: str) -> list[npt.NDArray[np.float32]]:
-    """The values of `FEATURES`, (N, f) a page, within `LIMIT` of zero."""
+def token_features(pages: Sequence[ReadPage], question: str) -> Iterator[npt.NDArray[np.float32]]:
+    """The values of `FEATURES`, (N, f) a page, within `LIMIT` of zero; made as they are asked for (see `relate`)."""
     related = relate(pages, read_question(question))
-    return [
-        np.clip(np.concatenate([relations, page.features], axis=1), -LIMIT, LIMIT)
-        for relations, page in zip(related, pages, strict=True)
-    ]
+    for page, relations in zip(pages, related, strict=True):
+        features = np.concatenate([relations, page.features], axis=1)
+        yield np.clip(features, -LIMIT, LIMIT, out=features)

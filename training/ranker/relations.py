@@ -8,7 +8,7 @@ way counts, and when, is learnt.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,8 +83,11 @@ class _Best:
     terms_found: float
 
 
-def relate(pages: Sequence[ReadPage], question: Question) -> list[npt.NDArray[np.float32]]:
-    """The values of `RELATIONS`, (N, r) a page; they compare the pages with one another."""
+def relate(pages: Sequence[ReadPage], question: Question) -> Iterator[npt.NDArray[np.float32]]:
+    """The values of `RELATIONS`, (N, r) a page; they compare the pages with one another.
+
+    A page at a time, as those of a document of 500 pages would fill a gigabyte.
+    """
     matches = [match_terms(question, page.words) for page in pages]
     weights = term_weights(question, matches)
     runs = [_measure_runs(page, found, weights, question) for page, found in zip(pages, matches, strict=True)]
@@ -98,7 +101,6 @@ def relate(pages: Sequence[ReadPage], question: Question) -> list[npt.NDArray[np
     found_anywhere = np.sum([found.runs.sum(axis=1) for found in matches], axis=0) > 0
     terms_found = float(found_anywhere.mean()) if len(weights) else 0.0
     best = _Best(best_share, _highest(anchors), max(matched, default=0.0), terms_found)
-    related = []
     for index, (page, found, run, anchor) in enumerate(zip(pages, matches, runs, anchors, strict=True)):
         strength = anchor / best.anchor
         own_runs = np.column_stack(
@@ -117,8 +119,7 @@ def relate(pages: Sequence[ReadPage], question: Question) -> list[npt.NDArray[np
         features = np.empty((page.grid.n_tokens, len(RELATIONS)), dtype=np.float32)
         features[:, : len(columns)] = np.stack(columns, axis=1)
         features[:, len(columns) :] = of_page
-        related.append(features)
-    return related
+        yield features
 
 
 def _highest(arrays: Sequence[FloatArray]) -> float:

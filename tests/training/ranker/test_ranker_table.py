@@ -241,6 +241,8 @@ def test_a_question_has_the_mean_of_its_seeds():
     assert (gap["mean"], gap["n"], gap["excludes_zero"]) == (pytest.approx(0.45), 4, True)
     assert 0.4 <= gap["low"] <= 0.45 <= gap["high"] <= 0.5
     assert found["fit_seconds"] == {"ranker": 2.0, "bm25": 2.0}
+    [seeds] = [shown for shown in ranker_table.tables(found) if "from the worst seed to the best" in shown.title]
+    assert seeds.rows == (("ranker", *[".650 to .750"] * 5),), "bm25 has no seed"
 
 
 class TestVariants:
@@ -259,7 +261,7 @@ class TestVariants:
             blots = rng.integers(0, 256, (14, 14, 3), dtype=np.uint8)
             blots[rng.random((14, 14)) < 0.8] = rng.integers(0, 256, 3)
             shown.append(Image.fromarray(blots).resize((560, 560), Image.Resampling.NEAREST))
-        ours, theirs = (token_features([read_page(grid, words, image)], "Which bar is red?")[0] for image in shown)
+        ours, theirs = (next(token_features([read_page(grid, words, image)], "Which bar is red?")) for image in shown)
         moved = {name for name, one, other in zip(FEATURES, ours.T, theirs.T, strict=True) if (one != other).any()}
         unseen = RANKERS["no-pixels"].unseen
         assert unseen <= moved
