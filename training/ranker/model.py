@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -45,6 +45,8 @@ SUFFIX = ".safetensors"
 RANKER_FILE = f"ranker{SUFFIX}"
 _KIND = "pinpoint-ranker"
 _EPSILON = 1e-5
+_LARGEST = 1e6
+"""Of a weight, and of one over a scale: with larger ones a score might overflow."""
 _WEIGHTS = files("training.ranker") / "weights"
 _SHAPES = ("mean", "scale", "first.weight", "first.bias", "norm.weight", "norm.bias", "second.weight", "second.bias",
            "last.weight", "last.bias")  # fmt: skip
@@ -98,7 +100,7 @@ class Ranker:
         return self.shares_of(token_features(pages, question), [(page.grid.rows, page.grid.cols) for page in pages])
 
     def shares_of(
-        self, features: Sequence[FloatArray], shapes: Sequence[tuple[int, int]], smoothing: float = SMOOTHING
+        self, features: Iterable[FloatArray], shapes: Sequence[tuple[int, int]], smoothing: float = SMOOTHING
     ) -> list[npt.NDArray[np.float64]]:
         """The same of pages' tokens whose features are known.
 
@@ -107,9 +109,10 @@ class Ranker:
             shapes: Rows and columns of each page's grid.
             smoothing: The part of a token's share that is the mean of those around it.
         """
-        together = np.concatenate([self.logits(page) for page in features]).astype(np.float64)
+        scores = [self.logits(page) for page in features]
+        together = np.concatenate(scores).astype(np.float64)
         likely = np.exp(together - together.max())
-        pages = np.split(likely / likely.sum(), np.cumsum([len(page) for page in features])[:-1])
+        pages = np.split(likely / likely.sum(), np.cumsum([len(page) for page in scores])[:-1])
         return [_smoothed(page.reshape(shape), smoothing) for page, shape in zip(pages, shapes, strict=True)]
 
     def logits(self, features: FloatArray) -> FloatArray:
@@ -196,7 +199,9 @@ def _load(file: Path, name: str) -> Ranker:
             if not isinstance(head, dict) or head.get("kind") != _KIND:
                 raise TrainingError("is no ranker", file=file, remedy="make one: pinpoint ranker train")
             tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118 - not a dict
-    except (SafetensorError, OSError, ValueError, TypeError) as error:
+        json.dumps(head, allow_nan=False)  # what JSON has no number for could not be shown as JSON either
+    # Types that NumPy does not have are attributes that it lacks; JSON may be nested without end.
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise TrainingError(f"is no readable safetensors file: {error}", file=file) from error
     if head.get("features") != features_digest():
         raise TrainingError(
@@ -227,6 +232,8 @@ def _check_tensors(file: Path, tensors: Mapping[str, npt.NDArray[Any]]) -> None:
         raise TrainingError("its tensors are not those of a ranker", file=file)
     if any(tensor.dtype != np.float32 or not np.isfinite(tensor).all() for tensor in tensors.values()):
         raise TrainingError("holds a weight that is no finite float32", file=file)
+    if any(np.abs(tensor).max() > _LARGEST for tensor in tensors.values()) or tensors["scale"].min() < 1 / _LARGEST:
+        raise TrainingError("holds a weight or a scale that no training gives", file=file)
 
 
 def _head(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -53,7 +53,7 @@ class TestScores:
 
     def test_shares_are_the_softmax_of_the_scores_smoothed_a_little(self):
         ranker, pages = random_ranker(), [read(PAGE), read(rows=3, cols=4)]
-        features = token_features(pages, "total")
+        features = list(token_features(pages, "total"))
         scores = np.concatenate([ranker.logits(found) for found in features]).astype(float)
         by_hand = np.split(np.array([1 / sum(np.exp(other - score) for other in scores) for score in scores]), [140])
         shapes = [(10, 14), (3, 4)]
@@ -201,6 +201,28 @@ class TestFile:
         weight[0] = np.nan
         self.rewrite(file, {"last.bias": weight})
         assert "no finite float32" in self.refused(file)
+
+    @pytest.mark.parametrize(("name", "value"), [("scale", 0), ("scale", -1), ("first.weight", 3e38), ("mean", -1e30)])
+    def test_a_weight_that_scores_would_overflow_with(self, file, name, value):
+        self.rewrite(file, {name: np.full_like(random_ranker().tensors[name], value)})
+        assert "no training gives" in self.refused(file)
+
+    def test_weights_of_a_type_that_numpy_does_not_have(self, file):
+        metadata = {"pinpoint": json.dumps({"kind": "pinpoint-ranker"})}
+        head = {"__metadata__": metadata, "x": {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}}
+        written = json.dumps(head).encode()
+        file.write_bytes(struct.pack("<Q", len(written)) + written + bytes(4))
+        assert "is no readable safetensors file" in self.refused(file)
+
+    @pytest.mark.parametrize("metadata", ["[" * 100_000, '{"kind": ' * 100_000, "1" * 10_000])
+    def test_metadata_without_end(self, file, metadata):
+        save_file({"x": np.zeros(3, np.float32)}, file, metadata={"pinpoint": metadata})
+        assert "is no readable safetensors file" in self.refused(file)
+
+    @pytest.mark.parametrize("facts", [{"settings": {"epochs": float("nan")}}, {"other": [float("inf")]}])
+    def test_facts_that_json_has_no_number_for(self, file, facts):
+        random_ranker(**facts).save(file)
+        assert "not JSON compliant" in self.refused(file)
 
     def test_weights_of_another_type(self, file):
         self.rewrite(file, {"last.bias": np.zeros(2, np.float64)})
