@@ -30,6 +30,7 @@ _SAMPLED_ROWS = 200_000
 _WARM_UP = 0.1
 _LEAST_STEPS = 11
 """Of a schedule: with 10 its warm-up would take no step at all, and torch divides by its length."""
+_MOST = {"hidden": 10_000, "seed": 2**63 - 1}
 _LEAST = {"members": 1, "hidden": 1, "dropout": 0, "epochs": 1, "per_source": 1, "batch": 1, "tokens": 2,
           "learning_rate": 0, "weight_decay": 0, "seed": 0}  # fmt: skip
 _Loss = Literal["listwise", "pointwise"]
@@ -72,6 +73,9 @@ class FitSettings:
         for name, least in _LEAST.items():
             if not least <= getattr(self, name) < math.inf:
                 raise UsageError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        for name, most in _MOST.items():
+            if getattr(self, name) > most:
+                raise UsageError(f"{name} must be at most {most}, got {getattr(self, name)}")
         if not self.dropout < 1:
             raise UsageError(f"dropout must be less than 1, got {self.dropout}")
         if self.loss not in get_args(_Loss):
@@ -124,6 +128,8 @@ def fit_ranker(
     members = [_fit_member(ready, settings, settings.seed + k, report) for k in range(settings.members)]
     states = [{key: tensor.detach().numpy() for key, tensor in member.state_dict().items()} for member in members]
     tensors = {key: np.stack([state[key] for state in states]).astype(np.float32) for key in states[0]}
+    if not all(np.isfinite(tensor).all() for tensor in tensors.values()):  # of the last step no loss tells
+        raise TrainingError("the weights are not finite", remedy="lower learning_rate or weight_decay")
     tensors["last.weight"], tensors["last.bias"] = tensors["last.weight"][:, 0], tensors["last.bias"][:, 0]
     return Ranker(name, {"mean": mean, "scale": scale, **tensors}, {**(facts or {}), "settings": asdict(settings)})
 

@@ -71,6 +71,12 @@ def train_ranker(
     check_pages(store, samples)
     fold = document_folds(samples, store, folds, (settings or FitSettings()).seed)
     learnt = [sample for sample in samples if folds == 1 or fold[sample.doc_id] != 0]
+    if samples and not learnt:
+        raise TrainingError(
+            f"all of its documents are in the first of {folds} parts, which is held out",
+            file=dataset,
+            remedy="hold nothing out with --folds 1, or publish more documents",
+        )
     left_out: Counter[str] = Counter()
     outcome = Outcome()
     examples = list(collect_examples(track(learnt, "pages"), store, left_out, outcome))

@@ -25,14 +25,14 @@ SHARED = 3
 """How many pages of `forms` are in `files` too."""
 
 
-def fill(folder: Path, documents: int = 10) -> Path:
+def fill(folder: Path, documents: int = 10, shared: int = SHARED) -> Path:
     """`forms`, a page a document, and `files`, which holds some of the same pages under other names."""
     ws = Workspace.create(folder / "ws")
     for name in ("forms", "files"):
         ws.register_source(name, "records", folder)
     for number in range(documents):
         Image.new("RGB", (WIDTH, HEIGHT), (255, 250 - number, 250)).save(folder / f"{number}.png")
-    for source, numbers in (("forms", range(documents)), ("files", range(SHARED))):
+    for source, numbers in (("forms", range(documents)), ("files", range(shared))):
         pages, asked, gold, words = [], [], [], []
         for number in numbers:
             id_ = f"{source}/{number}"
@@ -180,6 +180,12 @@ class TestMisuse:
         error = failure(made, tmp_path)
         assert isinstance(error, UsageError) and "never overwritten" in str(error)
         assert [file.name for file in tmp_path.iterdir()] == ["kept.txt"]
+
+    def test_a_dataset_of_one_document(self, tmp_path: Path) -> None:
+        publish(Workspace.open(fill(tmp_path, documents=1, shared=1)), tmp_path / "dataset")
+        error = failure(tmp_path, tmp_path / "out")
+        assert "all of its documents are in the first of 5 parts" in str(error) and "--folds 1" in str(error)
+        assert invoke(tmp_path, tmp_path / "out", "--folds", "1").exit_code == 0
 
     def test_no_folds(self, made: Path, tmp_path: Path) -> None:
         done = invoke(made, tmp_path / "out", "--folds", "0")

@@ -298,6 +298,8 @@ class TestTraining:
             {"learning_rate": math.inf},
             {"weight_decay": -1.0},
             {"seed": -1},
+            {"seed": 2**64},
+            {"hidden": 10**9},
             {"loss": "pairwise"},
         ],
         ids=str,
@@ -314,6 +316,11 @@ class TestTraining:
         example = hand_made()
         with pytest.raises(TrainingError, match=f"must have {len(FEATURES)} features, got 3"):
             fit_ranker([replace(example, features=example.features[:, :3])])
+
+    def test_a_last_step_that_is_not_finite(self):
+        settings = FitSettings(members=1, hidden=4, epochs=1, per_source=3, weight_decay=1e300)
+        with pytest.raises(TrainingError, match="the weights are not finite"):
+            fit_ranker([hand_made(seed=i) for i in range(3)], settings)
 
     def test_a_loss_that_is_not_finite(self):
         settings = FitSettings(members=1, hidden=4, epochs=3, per_source=30, learning_rate=1e30)
