@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pinpoint_data.errors import PageError, PinpointError, UsageError
-from pinpoint_data.grids import llava_next_grid
+from pinpoint_data.grids import llava_next_grid, patch_grid
 from pinpoint_data.scores import TokenRanking, windows_to_coverage
 from pinpoint_data.windows import WindowSpec
 from tests.training.answering.vlm_runs import vlm_run
 from tests.training.blind import blind_run
+from tests.training.ranker.build import random_ranker
 from tests.training.runs import tiny_run
 from tests.training.views import page_view, square_grid, words_of
 from tests.training.vlm.tiny import tiny_model_folder
@@ -29,8 +30,9 @@ from training.opening import open_run
 from training.pages.cache import PageCache
 from training.pages.input import PageInput
 from training.pages.lone import read_pages
+from training.ranker import SHIPPED, Ranker
 from training.selection.select import select_many, select_regions
-from training.window_scorers import PinpointScorer, window_places
+from training.window_scorers import PinpointScorer, RankerScorer, window_places
 
 GRID = square_grid(6, 8)
 
@@ -297,6 +299,43 @@ class TestCommand:
             assert 0 <= y0 < y1 <= 280
         with Image.open(out / "selection.png") as picture:
             assert picture.width > 600
+
+    def test_the_shipped_ranker_without_a_run(self, page):
+        arguments = [str(page / "page.png"), "What is the revenue?", "--words", str(page / "page.json")]
+        arguments += ["--out", str(page / "out"), "--budget", "0.1"]
+        shown = CliRunner().invoke(select, arguments, catch_exceptions=False)
+        printed = json.loads(CliRunner().invoke(select, [*arguments, "--json"], catch_exceptions=False).stdout)
+        shipped = Ranker.load()
+        assert (printed["scorer"], printed["ranker"], printed["license"]) == ("ranker", SHIPPED, shipped.license)
+        assert "run" not in printed and set(printed["cost"]["seconds"]) == {"read", "score", "select"}
+        assert f"; ranker {SHIPPED}, weights under {shipped.license}" in shown.stdout.splitlines()[0]
+        asked = read_pages(page / "page.png", words=page / "page.json")[0].page
+        expected = select_regions(RankerScorer(), [asked], "What is the revenue?", 0.1)
+        assert printed["boxes"] == expected.to_json()["boxes"]
+        assert printed["tokens"] == patch_grid(560, 280).n_tokens and printed["budget_used"] <= 0.1
+
+    def test_another_ranker(self, page):
+        random_ranker(5).save(page / "mine" / "ranker.safetensors")
+        arguments = [str(page / "page.png"), "What is the revenue?", "--words", str(page / "page.json")]
+        arguments += ["--out", str(page / "out"), "--ranker", str(page / "mine")]
+        printed = json.loads(CliRunner().invoke(select, [*arguments, "--json"], catch_exceptions=False).stdout)
+        assert (printed["ranker"], printed["license"]) == ("mine", "")
+        assert "weights under" not in CliRunner().invoke(select, arguments, catch_exceptions=False).stdout
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (["--run", ".", "--ranker", "documents"], "--run or --ranker, not both"),
+            (["--device", "cpu"], "belong to a --run"),
+            (["--model", "x"], "belong to a --run"),
+            (["--ranker", ""], "no ranker ''"),
+            (["--ranker", "nobody"], "no ranker 'nobody'"),
+        ],
+    )
+    def test_misuse_of_the_ranker(self, page, options, message):
+        done = CliRunner().invoke(select, [str(page / "page.png"), "Revenue?", *options])
+        assert isinstance(done.exception, UsageError)
+        assert message in str(done.exception)
 
     def test_bytes_that_are_no_text(self, page, run):
         arguments = [str(page / "page.png"), "caf\udce9?", "--run", str(run), "--words", str(page / "page.json")]

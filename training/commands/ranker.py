@@ -97,7 +97,7 @@ def info(name: str | None, as_json: bool) -> None:
     from training.ranker.card import card_text
     from training.ranker.model import SHIPPED, Ranker, ranker_names
 
-    found = Ranker.load(name or SHIPPED)
+    found = Ranker.load(SHIPPED if name is None else name)
     facts = {key: value for key, value in found.facts.items() if key != "pages"}
     payload = {"name": found.name, "shipped": ranker_names(), "parameters": found.parameters, **facts}
     emit(payload, card_text(found), as_json=as_json)

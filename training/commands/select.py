@@ -134,7 +134,7 @@ def _scorer(
         from training.ranker.model import SHIPPED
         from training.window_scorers.ranker import RankerScorer
 
-        return RankerScorer(ranker or SHIPPED), True
+        return RankerScorer(SHIPPED if ranker is None else ranker), True
     from training.opening import open_run
     from training.window_scorers.pinpoint import PinpointScorer
 
