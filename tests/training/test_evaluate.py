@@ -390,6 +390,16 @@ class TestRanker:
         )
         assert "have no words" in words
 
+    def test_an_empty_name_is_no_ranker(self, invoke):
+        with pytest.raises(UsageError, match="no ranker ''; expected documents"):
+            invoke("--ranker", "")
+
+    def test_it_is_warned_of_however_it_was_asked_for(self, invoke, tmp_path):
+        random_ranker(pages=["forms/alpha"]).save(tmp_path / "weights" / f"{SHIPPED}.safetensors")
+        printed = json.loads(invoke("--baselines-only", "--scorer", "ranker", "--json").stdout)
+        assert printed["ranker"]["name"] == SHIPPED
+        assert printed["warnings"][0].startswith(f"ranker {SHIPPED} has learnt from 1 of the 7 pages")
+
     def test_a_damaged_list_of_documents(self, invoke, folder):
         (folder / "documents.json").write_text('{"train": []}')
         with pytest.raises(TrainingError, match=r"documents.json: does not list the documents learnt from"):

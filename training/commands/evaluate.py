@@ -179,7 +179,8 @@ def _regions(
     from training.ranker import SHIPPED
 
     loaded = open_run(run, model, device) if run is not None else None
-    ranker = None if baselines_only or options["no_ranker"] else options["ranker"] or SHIPPED
+    ranker = SHIPPED if options["ranker"] is None else options["ranker"]
+    ranker = None if baselines_only or options["no_ranker"] else ranker
     own = {name: options[name] for name in ("scorers", "grid", "budgets", "cache")}
     evaluation, summary = evaluate_dataset(run=loaded, ranker=ranker, with_run=not baselines_only, **own, **common)
     folder = out or (run / f"evaluation-{summary['split']}" if run is not None else None)

@@ -83,9 +83,10 @@ def evaluate_dataset(
     if grid not in GRID_NAMES:
         raise UsageError(f"no grid {grid!r}; expected one of {', '.join(GRID_NAMES)}")
     made = [make_scorer(name, **({"seed": seed} if name == "random" else {})) for name in BASELINES if baselines]
-    known = None if ranker is None else Ranker.load(ranker)
-    made += [RankerScorer(known)] if known is not None else []
+    made += [RankerScorer(Ranker.load(ranker))] if ranker is not None else []
     made += [make_scorer(name) for name in scorers]
+    # However it was asked for: `--scorer ranker` must warn of what it has learnt, too.
+    known = next((scorer.ranker for scorer in made if isinstance(scorer, RankerScorer)), None)
     documents, learner = _documents(run, ranker)
     chosen = choose_questions(load_samples(dataset, sources), split, documents, learner)
     store = PageStore(Workspace.open(workspace))
