@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.ranker_cells import BUDGETS, REFERENCE, ROWS, TRAINED, WHOLE_DOCUMENTS, Bench, Cell
+from benchmarks.ranker_cells import BUDGETS, REFERENCE, ROWS, SEEDED, TRAINED, WHOLE_DOCUMENTS, Bench, Cell
 from loaders.manifest import MANIFEST
 from pinpoint_data import __version__
 from pinpoint_data.atomic import write_json, write_text
@@ -32,7 +32,7 @@ from training.evaluation.comparison import COVERAGES
 from training.evaluation.intervals import RESAMPLES, FloatArray, bootstrap_facts, columns_of, differences, intervals
 from training.evaluation.question_scores import share_name
 from training.evaluation.summary import over_their_questions
-from training.evaluation.tables import ScoreTable, markdown_report, score_table, terminal
+from training.evaluation.tables import ScoreTable, markdown_report, score_table, short_number, terminal
 
 SOURCES = {
     "mmdocir": ("mmdocir", "mmlongbench"),
@@ -160,7 +160,8 @@ def head_lines(summary: Summary) -> list[str]:
     resamples = summary["bootstrap"]["resamples"]
     lines = [
         f"{summary['folds']} folds by document, {summary['seeds']} seeds; no model saw a document that it is scored on",
-        f"mean over questions [95 % interval over {resamples:,} resamples of documents]",
+        f"mean over questions [95 % interval over {resamples:,} resamples of documents, which are one where they share "
+        "pages]",
     ]
     seconds = ", ".join(f"{name} {value:.0f}" for name, value in summary["fit_seconds"].items() if value >= 0.5)
     if seconds:
@@ -182,10 +183,22 @@ def tables(summary: Summary) -> Iterator[ScoreTable]:
             yield score_table(f"{of}: page recall, questions of several pages", "row", scores, PAGES, AT)
         names = [*r, "top1_accuracy", "full_coverage_budget"]
         yield score_table(f"{of}: region accuracy, top-1 (each in a row's own windows)", "row", scores, names, titles)
+        if summary["seeds"] > 1:
+            yield _of_seeds(f"{of}: evidence recall and top-1, from the worst seed to the best", found["by_seed"])
         for title, kind in ((f"{of}: evidence recall", RECALL), (f"{of}: page recall", PAGES)):
             if any(kind[0] in own for own in gaps.values()):
                 yield score_table(f"{title} of {REFERENCE} minus that of ..., paired", "row", gaps, kind, AT)
                 yield _verdicts(f"{title}: is the whole interval of the difference on one side of zero?", gaps, kind)
+
+
+def _of_seeds(title: str, by_seed: Mapping[str, Sequence[Mapping[str, float]]]) -> ScoreTable:
+    """How far the seeds lie apart, each a dealing into folds and a training of its own; not for what has no seed."""
+    rows = []
+    for name, seeds in by_seed.items():
+        columns = [[own[score] for own in seeds] for score in (*RECALL, "top1_accuracy")]
+        ends = [f"{short_number(min(own), 3)} to {short_number(max(own), 3)}" for own in columns]
+        rows += [(name, *ends)] if name in SEEDED else []
+    return ScoreTable(title, ("row", *AT, "top-1"), tuple(rows))
 
 
 def _counted(number: int, noun: str) -> str:
