@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 from pathlib import Path
 
 from pinpoint_data.demo import Runner
+from pinpoint_data.errors import PinpointError
 from pinpoint_data.workspace import Workspace
 from training.ranker.model import RANKER_FILE, SUFFIX
 from training.ranker.train import CARD_FILE
@@ -76,6 +78,15 @@ def score(runner: Runner, out: Path, name: str) -> None:
     )
 
 
+def make(runner: Runner, data: Path, out: Path, documents: int) -> None:
+    """Both rankers with their scores, from the files of the sources on."""
+    read_sources(runner, data, out, documents)
+    train(runner, out, "documents", list(REAL))
+    train(runner, out, "generated", [f"generated-{layout}" for layout in LAYOUTS])
+    for name in LICENCES:
+        score(runner, out, name)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
@@ -83,13 +94,13 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=150, help="generated documents a layout")
     parser.add_argument("--install", action="store_true", help="put them into the package")
     arguments = parser.parse_args()
-    runner, out = Runner(), arguments.out
-    out.mkdir(parents=True, exist_ok=True)
-    read_sources(runner, arguments.data, out, arguments.documents)
-    train(runner, out, "documents", list(REAL))
-    train(runner, out, "generated", [f"generated-{layout}" for layout in LAYOUTS])
+    out = arguments.out
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        make(Runner(), arguments.data, out, arguments.documents)
+    except PinpointError as error:
+        sys.exit(str(error))
     for name in LICENCES:
-        score(runner, out, name)
         print(f"{name}: {(out / name / RANKER_FILE).stat().st_size:,} bytes")
         if arguments.install:
             WEIGHTS.mkdir(exist_ok=True)
