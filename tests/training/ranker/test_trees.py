@@ -118,6 +118,7 @@ class TestFeatures:
         assert found[1]["page-of-best"][0] == pytest.approx(weight["revenue"], abs=1e-5)
         assert (set(found[0]["better-pages"]), set(found[1]["better-pages"])) == ({0}, {1})
         assert set(found[0]["pages"]) == {2}
+        assert found[1]["matched-of-page"].max() == pytest.approx(1), "of what its own page has"
 
     def test_what_others_compute_is_theirs(self):
         view = question_view([shown(FIRST), shown(SECOND, "q")], ASKED)
@@ -125,6 +126,28 @@ class TestFeatures:
         for name, scorer in (("bm25", BM25Scorer()), ("text-density", TextDensityScorer())):
             for own, theirs in zip(found, scorer.score(view), strict=True):
                 assert own[:, FEATURES.index(name)] == pytest.approx(theirs, abs=1e-6)
+
+        best = max(own[:, FEATURES.index("bm25")].max() for own in found)
+        for own in found:
+            assert own[:, FEATURES.index("bm25-of-best")] == pytest.approx(own[:, FEATURES.index("bm25")] / best)
+
+    def test_what_stands_in_quotes_is_counted_apart(self):
+        (own,) = features([shown(FIRST)], 'Is "Total" among costs?')
+        assert (own["quoted"][0], own["terms-held"][0]) == (1, 0.5)
+
+    def test_a_line_in_the_order_of_the_question_is_better(self):
+        placed = (("Total", (20, 20, 60, 34)), ("revenue", (64, 20, 120, 34)))
+        swapped = (("revenue", (20, 500, 80, 514)), ("Total", (84, 500, 124, 514)))
+        (own,) = features([shown(placed + swapped)], "What was the total revenue?")
+        assert own["best-line"][0] == pytest.approx(1)
+        assert own["best-line"][own["y"].argmax()] == pytest.approx(1 / 1.3)
+
+    def test_a_page_twice_as_wide(self):
+        grid = patch_grid(SIDE, SIDE // 2)
+        view = PageView(
+            grid, make_windows(grid), words_of(()), PageInput("w", SIDE, SIDE // 2, words_of(()), _no_pixels)
+        )
+        assert set(features([view], ASKED)[0]["aspect"]) == {2}
 
     def test_the_best_line_points_right_and_down(self):
         view = shown(FIRST)
@@ -213,6 +236,15 @@ class TestFitting:
         both = fit_trees(many + few, settings).trees.predict_proba(many[0].features)[:, 1]
         assert alone[:5].mean() > 0.8
         assert both == pytest.approx(0.5, abs=0.1)
+
+    def test_questions_count_alike_however_many_windows_they_have(self):
+        short = planted(20, noise=0)
+        long = [
+            replace(own, features=np.repeat(own.features, 20, axis=0), positive=np.repeat(~own.positive, 20))
+            for own in short
+        ]
+        learnt = fit_trees(short + long, replace(SMALL, learning_rate=0.2)).trees
+        assert learnt.predict_proba(short[0].features)[:, 1] == pytest.approx(0.5, abs=0.1)
 
     def test_nothing_to_learn_from_is_refused(self):
         only = [replace(own, positive=np.zeros(30, np.bool_)) for own in planted(2)]
