@@ -38,7 +38,9 @@ class TestStrength:
             ("total", "tenant", 0),
             ("income", "outcome", 0),
             ("cat", "cats", 1),
+            ("20191", "20192", 0),  # numbers that differ in a digit are other numbers
             ("b" * 14, "b" * 20, 28 / 34),
+            ("b" * 15 + "c" * 4, "b" * 15 + "d" * 4, 0),  # 30 / 38
             ("b" * 14, "b" * 21, 0),
         ],
     )

@@ -177,6 +177,27 @@ class TestCaptions:
         assert not near.any() and (offset == FAR).all()
 
 
+def test_only_the_first_matches_of_a_term_are_carried():
+    page = read([("sales", (5, 3 * row, 6, 3 * row + 0.5)) for row in range(26)], rows=80)
+    on = relation(page, "sales", "match-on")[:, 5]
+    assert on[[0, 69]].all() and not on[[72, 75]].any()
+
+
+def test_only_the_strongest_anchors_are_carried():
+    page = read([("sales", (5, 9 * row, 6, 9 * row + 0.5)) for row in range(9)], rows=80)
+    near = relation(page, "sales", "anchor-near")[:, 5]
+    assert near[[0, 63]] == pytest.approx(1) and near[72] < 0.1
+
+
+def test_letters_that_cannot_be_read_have_a_least_height():
+    page = read([("sales", (1, 1, 3, 1.1))])
+    across = 4.5 - 3, 14
+    right = np.exp(-(0.4**2) / (2 * 0.35**2)) * np.exp(-across[0] / (0.35 * across[1]))
+    assert relation(page, "sales", "match-right")[1, 4] == pytest.approx(right)
+    right = np.exp(-(0.4**2) / (2 * 0.266**2)) * np.exp(-across[0] / (0.25 * across[1]))
+    assert relation(page, "sales", "anchor-right")[1, 4] == pytest.approx(right)
+
+
 def test_colours_that_are_named():
     page = read(draw=lambda pen: pen.rectangle((20, 20, 39, 39), fill="red"))
     named = relation(page, "How long is the red bar?", "named-colours")
