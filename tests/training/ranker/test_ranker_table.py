@@ -219,7 +219,8 @@ def test_a_question_has_the_mean_of_its_seeds():
         Sample(f"q{i}", "one", "train", f"d{i}", "?", (), "evidence", (PageRef("p", 0, 9, 9, None),), ())
         for i in range(4)
     ]
-    bench = SimpleNamespace(samples=samples, groups={f"d{i}": f"d{i}" for i in range(4)}, version="1", folds=2)
+    groups = {"d0": "d0", "d1": "d0", "d2": "d2", "d3": "d3"}  # two documents share pages
+    bench = SimpleNamespace(samples=samples, groups=groups, version="1", folds=2)
     names = (*ranker_table.RECALL, *ranker_table.PAGES, "top1_accuracy", "full_coverage_budget")
 
     def cells(values):
@@ -240,12 +241,27 @@ def test_a_question_has_the_mean_of_its_seeds():
     gap = found["sources"]["one"]["differences"]["bm25"]["evidence_recall@0.25"]
     assert (gap["mean"], gap["n"], gap["excludes_zero"]) == (pytest.approx(0.45), 4, True)
     assert 0.4 <= gap["low"] <= 0.45 <= gap["high"] <= 0.5
+    assert found["sources"]["one"]["documents"] == 3
     assert found["fit_seconds"] == {"ranker": 2.0, "bm25": 2.0}
     [seeds] = [shown for shown in ranker_table.tables(found) if "from the worst seed to the best" in shown.title]
     assert seeds.rows == (("ranker", *[".650 to .750"] * 5),), "bm25 has no seed"
 
 
 class TestVariants:
+    def test_no_two_seeds_share_a_member_or_a_tree(self):
+        bench = SimpleNamespace(quick=False)
+        found = [ranker_cells.Bench.ranker_settings(bench, "ranker", seed) for seed in range(3)]
+        members = [own.seed + member for own in found for member in range(own.members)]
+        assert len(set(members)) == len(members) == 9
+        assert [ranker_cells.Bench.trees_settings(bench, seed).seed for seed in range(3)] == [0, 1, 2]
+
+    def test_unsmoothed_is_the_same_ranker_scored_otherwise(self, table):
+        ours, theirs = merged(table, "ranker"), merged(table, "unsmoothed")
+        assert ours != theirs
+        keys = [json.loads((table / "cells" / f"{row}-seed0-fold0.json").read_text()) for row in RANKERS]
+        assert keys[0]["fit_seconds"] == keys[1]["fit_seconds"]
+        assert len({cell["key"] for cell in keys}) > len(keys) - 2, "only haste makes one of members the reference"
+
     def test_layout_and_relations_are_all_there_is(self):
         layout, relations = RANKERS["layout-only"].unseen, RANKERS["relations-only"].unseen
         assert layout | relations == set(FEATURES)
