@@ -51,6 +51,7 @@ from training.window_scorers import (
     WindowScorer,
 )
 from training.window_scorers.base import Scores
+from training.window_scorers.ranker import window_means
 
 BUDGETS = (0.05, 0.10, 0.25, 0.60)
 REFERENCE = "ranker"
@@ -83,16 +84,19 @@ class Variant:
         unseen: Features that it neither learns from nor sees.
         documents: Whether it learns from questions over whole documents.
         smoothing: See `Ranker.shares_of`.
+        windows: What it ranks.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     unseen: frozenset[str] = frozenset()
     documents: bool = True
     smoothing: float = SMOOTHING
+    windows: WindowSpec = RankerScorer.window_spec
 
 
 RANKERS = {
     REFERENCE: Variant(),
+    "ranker-10x10": Variant(windows=WindowSpec()),
     "unsmoothed": Variant(smoothing=0.0),
     "one-member": Variant({"members": 1}),
     "layout-only": Variant(unseen=frozenset(RELATIONS)),
@@ -115,19 +119,25 @@ SEEDED = (*TRAINED, "random")
 """Rows that differ from seed to seed."""
 
 
-class TokenScorer:
-    """A ranker that shares the reading of pages and questions with others: it ranks tokens as `RankerScorer` does."""
+class SharedReading:
+    """A ranker that shares the reading of pages and questions with others, and scores as `RankerScorer` does."""
 
     name = REFERENCE
-    window_spec = RankerScorer.window_spec
 
-    def __init__(self, ranker: Ranker, features: FoldFeatures, smoothing: float = SMOOTHING) -> None:
-        self.ranker, self.features, self.smoothing = ranker, features, smoothing
+    def __init__(
+        self,
+        ranker: Ranker,
+        features: FoldFeatures,
+        smoothing: float = SMOOTHING,
+        windows: WindowSpec = RankerScorer.window_spec,
+    ) -> None:
+        self.ranker, self.features, self.smoothing, self.window_spec = ranker, features, smoothing, windows
 
     def score(self, view: QuestionView) -> Scores:
-        """The expected share of each token."""
+        """The mean of the expected shares in each window."""
         shapes = [(page.grid.rows, page.grid.cols) for page in view.pages]
-        return list(self.ranker.shares_of(self.features.of(view), shapes, self.smoothing))
+        shares = self.ranker.shares_of(self.features.of(view), shapes, self.smoothing)
+        return [window_means(share, page.grid, page.windows) for share, page in zip(shares, view.pages, strict=True)]
 
 
 class FoldFeatures:
@@ -243,6 +253,7 @@ class Bench:
                     own = RANKERS[name]
                     facts |= {"settings": asdict(self.ranker_settings(name, seed)), "features": self.token_values}
                     facts |= {"unseen": sorted(own.unseen), "documents": own.documents, "smoothing": own.smoothing}
+                    facts |= {"windows": asdict(own.windows)}
                     learn = partial(self._ranker, name, seed, learnt, features)
                 found[name].append(self._cell(f"{name}-seed{seed}-fold{fold}", facts, held, learn, WindowSpec()))
         return found
@@ -263,7 +274,7 @@ class Bench:
             ranker = fit_ranker(self._seen(own, learnt), self.ranker_settings(name, seed), name=name)
             self._last_fit = made_from | {"learnt": learnt}, without(ranker, own.unseen), time.monotonic() - started
         _, ranker, seconds = self._last_fit  # a variant that differs in scoring alone shares it
-        return TokenScorer(ranker, features, own.smoothing), seconds
+        return SharedReading(ranker, features, own.smoothing, own.windows), seconds
 
     def _seen(self, variant: Variant, learnt: set[str]) -> list[Example]:
         """What a variant learns from, with what it does not see at zero."""

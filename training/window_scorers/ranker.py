@@ -63,12 +63,12 @@ class RankerScorer:
         shares = self.ranker.shares(pages, question)
         tokens = sum(page.grid.n_tokens for page in pages)
         return [
-            _window_means(share * tokens, page.grid, asked)
+            window_means(share * tokens, page.grid, asked)
             for share, page, asked in zip(shares, pages, windows, strict=True)
         ]
 
 
-def _window_means(density: npt.NDArray[np.float64], grid: TokenGrid, windows: Windows) -> npt.NDArray[np.float64]:
+def window_means(density: npt.NDArray[np.float64], grid: TokenGrid, windows: Windows) -> npt.NDArray[np.float64]:
     """(w,): means of a density over the boxes of windows, which may end anywhere within a token."""
     integral = np.zeros((grid.rows + 1, grid.cols + 1))
     integral[1:, 1:] = density.reshape(grid.rows, grid.cols).cumsum(axis=0).cumsum(axis=1)

@@ -13,12 +13,12 @@ from click.testing import CliRunner
 from PIL import Image
 
 from benchmarks import ranker_cells, ranker_table
-from benchmarks.ranker_cells import RANKERS, ROWS, TRAINED, FoldFeatures, TokenScorer, Variant, without
+from benchmarks.ranker_cells import RANKERS, ROWS, TRAINED, FoldFeatures, SharedReading, Variant, without
 from loaders.samples import PageRef, Sample, load_samples
 from pinpoint_data.cli import root
 from pinpoint_data.errors import UsageError
 from pinpoint_data.grids import patch_grid
-from pinpoint_data.windows import make_windows
+from pinpoint_data.windows import WindowSpec, make_windows
 from pinpoint_data.words.base import PageWords
 from pinpoint_data.workspace import Workspace
 from tests.training.ranker.build import random_ranker
@@ -292,7 +292,8 @@ class TestVariants:
             other[:, FEATURES.index(name)] += 1
             assert np.array_equal(ranker.logits(features), ranker.logits(other)) == same
 
-    def test_tokens_are_ranked_as_the_scorer_of_the_package_ranks_them(self):
+    @pytest.mark.parametrize("spec", [RankerScorer.window_spec, WindowSpec()])
+    def test_windows_are_scored_as_the_scorer_of_the_package_scores_them(self, spec):
         placed = words_of([("total", (30, 40, 90, 60)), ("1,204", (200, 300, 260, 320))])
         empty = PageWords()
         pages = []
@@ -301,12 +302,12 @@ class TestVariants:
             image.paste("orange", (100, 100, 200, 260))
             given = PageInput(f"page {index}", 560, 420, words, lambda image=image: image)
             grid = patch_grid(560, 420)
-            pages.append(PageView(grid, make_windows(grid, TokenScorer.window_spec), words, given))
+            pages.append(PageView(grid, make_windows(grid, spec), words, given))
         view = question_view(pages, "What is the total?")
         ranker = random_ranker()
-        ours = np.concatenate(TokenScorer(ranker, FoldFeatures()).score(view))
+        ours = np.concatenate(SharedReading(ranker, FoldFeatures(), windows=spec).score(view))
         theirs = np.concatenate(RankerScorer(ranker).score(view))
-        assert theirs == pytest.approx(len(theirs) * ours, abs=1e-9)
+        assert theirs == pytest.approx(sum(page.grid.n_tokens for page in pages) * ours, abs=1e-9)
 
 
 def test_a_pointwise_ranker_knows_how_likely_a_token_is():

@@ -22,7 +22,7 @@ from training.pages.input import PageInput
 from training.ranker.model import Ranker
 from training.window_scorers import RankerScorer, make_scorer
 from training.window_scorers.base import PageView, checked_scores
-from training.window_scorers.ranker import _window_means
+from training.window_scorers.ranker import window_means
 
 SIZE = (330, 250)
 WORDS = words_of([("Total", (20, 20, 80, 40)), ("42", (90, 20, 120, 40)), ("sales", (20, 120, 80, 140))])
@@ -61,7 +61,7 @@ def test_any_window_holds_the_mean_of_what_it_covers(xyxy, moved, seed):
     grid = square_grid(6, 5)
     density = np.random.default_rng(seed).exponential(size=30)
     windows = xyxy + moved
-    found = _window_means(density, grid, SimpleNamespace(xyxy=windows))
+    found = window_means(density, grid, SimpleNamespace(xyxy=windows))
     inside = [i for i, (x0, y0, x1, y1) in enumerate(windows) if x0 < 50 and y0 < 60 and x1 > 0 and y1 > 0]
     assert found[inside] == pytest.approx(means_by_areas(density, grid, windows[inside]), rel=1e-6, abs=1e-9)
     outside = sorted(set(range(len(windows))) - set(inside))
