@@ -36,7 +36,7 @@ from training.ranker.examples import Example, collect_examples
 from training.ranker.features import FEATURES, token_features
 from training.ranker.fit import FitSettings, fit_ranker
 from training.ranker.groups import document_groups
-from training.ranker.model import SMOOTHING, Ranker
+from training.ranker.model import LEVELLING, SMOOTHING, Ranker
 from training.ranker.page import INK, PAGE_FEATURES
 from training.ranker.reading import page_memory
 from training.ranker.relations import RELATIONS
@@ -84,6 +84,7 @@ class Variant:
         unseen: Features that it neither learns from nor sees.
         documents: Whether it learns from questions over whole documents.
         smoothing: See `Ranker.shares_of`.
+        levelling: Likewise.
         windows: What it ranks.
     """
 
@@ -91,6 +92,7 @@ class Variant:
     unseen: frozenset[str] = frozenset()
     documents: bool = True
     smoothing: float = SMOOTHING
+    levelling: float = LEVELLING
     windows: WindowSpec = RankerScorer.window_spec
 
 
@@ -98,6 +100,7 @@ RANKERS = {
     REFERENCE: Variant(),
     "ranker-10x10": Variant(windows=WindowSpec()),
     "unsmoothed": Variant(smoothing=0.0),
+    "unlevelled": Variant(levelling=0.0),
     "one-member": Variant({"members": 1}),
     "layout-only": Variant(unseen=frozenset(RELATIONS)),
     "relations-only": Variant(unseen=frozenset(PAGE_FEATURES)),
@@ -124,19 +127,15 @@ class SharedReading:
 
     name = REFERENCE
 
-    def __init__(
-        self,
-        ranker: Ranker,
-        features: FoldFeatures,
-        smoothing: float = SMOOTHING,
-        windows: WindowSpec = RankerScorer.window_spec,
-    ) -> None:
-        self.ranker, self.features, self.smoothing, self.window_spec = ranker, features, smoothing, windows
+    def __init__(self, ranker: Ranker, features: FoldFeatures, variant: Variant) -> None:
+        self.ranker, self.features, self.variant = ranker, features, variant
+        self.window_spec = variant.windows
 
     def score(self, view: QuestionView) -> Scores:
         """The mean of the expected shares in each window."""
         shapes = [(page.grid.rows, page.grid.cols) for page in view.pages]
-        shares = self.ranker.shares_of(self.features.of(view), shapes, self.smoothing)
+        how = {"smoothing": self.variant.smoothing, "levelling": self.variant.levelling}
+        shares = self.ranker.shares_of(self.features.of(view), shapes, **how)
         return [window_means(share, page.grid, page.windows) for share, page in zip(shares, view.pages, strict=True)]
 
 
@@ -253,7 +252,7 @@ class Bench:
                     own = RANKERS[name]
                     facts |= {"settings": asdict(self.ranker_settings(name, seed)), "features": self.token_values}
                     facts |= {"unseen": sorted(own.unseen), "documents": own.documents, "smoothing": own.smoothing}
-                    facts |= {"windows": asdict(own.windows)}
+                    facts |= {"levelling": own.levelling, "windows": asdict(own.windows)}
                     learn = partial(self._ranker, name, seed, learnt, features)
                 found[name].append(self._cell(f"{name}-seed{seed}-fold{fold}", facts, held, learn, WindowSpec()))
         return found
@@ -274,7 +273,7 @@ class Bench:
             ranker = fit_ranker(self._seen(own, learnt), self.ranker_settings(name, seed), name=name)
             self._last_fit = made_from | {"learnt": learnt}, without(ranker, own.unseen), time.monotonic() - started
         _, ranker, seconds = self._last_fit  # a variant that differs in scoring alone shares it
-        return SharedReading(ranker, features, own.smoothing, own.windows), seconds
+        return SharedReading(ranker, features, own), seconds
 
     def _seen(self, variant: Variant, learnt: set[str]) -> list[Example]:
         """What a variant learns from, with what it does not see at zero."""

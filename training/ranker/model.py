@@ -5,9 +5,9 @@
     h = h + relu(W_2 norm(h) + b_2)     layer norm, as in training
     score = w_3 h + b_3
 
-The scores of all tokens of all the question's pages go through one softmax: what comes out, smoothed a little, is the
-share of the evidence that is expected in each token. Several members, trained from different seeds, are averaged in the
-log domain.
+The scores of all tokens of all the question's pages go through one softmax: what comes out, levelled between few pages
+and smoothed a little, is the share of the evidence that is expected in each token. Several members, trained from
+different seeds, are averaged in the log domain.
 """
 
 from __future__ import annotations
@@ -39,6 +39,10 @@ SHIPPED = "documents"
 """The ranker that is used where none is named."""
 
 CUT = 4.0
+LEVELLING = 8.0
+"""A page that expects m of the evidence of P pages is given m ** (P^2 / (P^2 + LEVELLING)), scaled to a sum of one. Few
+pages were picked by somebody, most of them for what they hold, and the one whose words match less is not to be starved;
+of the pages of a whole document most hold nothing, and their expectations stay as they are."""
 SMOOTHING = 0.3
 """Evidence is larger than a token: where all around are likely too, a token is more so. It lifts the best one most."""
 SUFFIX = ".safetensors"
@@ -100,7 +104,12 @@ class Ranker:
         return self.shares_of(token_features(pages, question), [(page.grid.rows, page.grid.cols) for page in pages])
 
     def shares_of(
-        self, features: Iterable[FloatArray], shapes: Sequence[tuple[int, int]], smoothing: float = SMOOTHING
+        self,
+        features: Iterable[FloatArray],
+        shapes: Sequence[tuple[int, int]],
+        *,
+        smoothing: float = SMOOTHING,
+        levelling: float = LEVELLING,
     ) -> list[npt.NDArray[np.float64]]:
         """The same of pages' tokens whose features are known.
 
@@ -108,11 +117,12 @@ class Ranker:
             features: (N, f) values of `FEATURES`, a page each.
             shapes: Rows and columns of each page's grid.
             smoothing: The part of a token's share that is the mean of those around it.
+            levelling: How far shares of few pages are levelled; 0 leaves them as they are.
         """
-        scores = [self.logits(page) for page in features]
-        together = np.concatenate(scores).astype(np.float64)
+        together = np.concatenate([self.logits(page) for page in features]).astype(np.float64)
         likely = np.exp(together - together.max())
-        pages = np.split(likely / likely.sum(), np.cumsum([len(page) for page in scores])[:-1])
+        ends = np.cumsum([rows * cols for rows, cols in shapes])[:-1]
+        pages = _levelled(np.split(likely / likely.sum(), ends), levelling)
         return [_smoothed(page.reshape(shape), smoothing) for page, shape in zip(pages, shapes, strict=True)]
 
     def logits(self, features: FloatArray) -> FloatArray:
@@ -171,6 +181,15 @@ class Ranker:
     @cached_property
     def _learnt(self) -> frozenset[str]:
         return frozenset(self.facts.get("pages", ()))
+
+
+def _levelled(pages: Sequence[npt.NDArray[np.float64]], levelling: float) -> list[npt.NDArray[np.float64]]:
+    """Pages' shares, (N,) each, with the sums of the pages levelled; see `LEVELLING`."""
+    power = len(pages) ** 2 / (len(pages) ** 2 + levelling)
+    held = np.array([page.sum() for page in pages])
+    wanted = held**power
+    factors = wanted / wanted.sum() / np.where(held > 0, held, 1)
+    return [page * factor for page, factor in zip(pages, factors, strict=True)]
 
 
 def _smoothed(shares: npt.NDArray[np.float64], part: float) -> npt.NDArray[np.float64]:

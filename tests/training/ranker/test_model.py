@@ -18,7 +18,7 @@ from training.ranker import model
 from training.ranker.card import card_text
 from training.ranker.features import FEATURES, token_features
 from training.ranker.fit import Network
-from training.ranker.model import CUT, RANKER_FILE, Ranker, page_key, ranker_names
+from training.ranker.model import CUT, RANKER_FILE, Ranker, _levelled, page_key, ranker_names
 
 PAGE = [("Total:", (1, 1, 3, 2)), ("1,204", (3.5, 1, 5, 2)), ("sales", (1, 5, 3, 6))]
 
@@ -57,9 +57,9 @@ class TestScores:
         scores = np.concatenate([ranker.logits(found) for found in features]).astype(float)
         by_hand = np.split(np.array([1 / sum(np.exp(other - score) for other in scores) for score in scores]), [140])
         shapes = [(10, 14), (3, 4)]
-        plain = ranker.shares_of(features, shapes, smoothing=0)
+        plain = ranker.shares_of(features, shapes, smoothing=0, levelling=0)
         assert np.concatenate(plain) == pytest.approx(np.concatenate(by_hand))
-        smoothed = ranker.shares(pages, "total")
+        smoothed = ranker.shares_of(features, shapes, levelling=0)
         for own, given, (rows, cols) in zip(smoothed, by_hand, shapes, strict=True):
             grid = given.reshape(rows, cols)
             for row in range(rows):
@@ -71,6 +71,24 @@ class TestScores:
                     ]
                     expected = 0.7 * grid[row, col] + 0.3 * sum(around) / 9
                     assert own.reshape(rows, cols)[row, col] == pytest.approx(expected)
+
+    @pytest.mark.parametrize(("count", "power"), [(1, 1), (2, 4 / 12), (5, 25 / 33), (40, 1600 / 1608)])
+    def test_the_fewer_the_pages_the_nearer_are_their_sums(self, count, power):
+        ranker = random_ranker()
+        pages = [read([("total", (1, 1, 3, 2))] * (index % 4), rows=2 + index % 3, cols=5) for index in range(count)]
+        features, shapes = list(token_features(pages, "total")), [(page.grid.rows, page.grid.cols) for page in pages]
+        plain = ranker.shares_of(features, shapes, smoothing=0, levelling=0)
+        levelled = ranker.shares(pages, "total")
+        sums = [sum(page.tolist()) for page in plain]
+        total = sum(own**power for own in sums)
+        assert [page.sum() for page in levelled] == pytest.approx([own**power / total for own in sums])
+        assert sum(page.sum() for page in levelled) == pytest.approx(1)
+        for before, after in zip(plain, ranker.shares_of(features, shapes, smoothing=0), strict=True):
+            assert after / after.sum() == pytest.approx(before / before.sum())
+
+    def test_a_page_of_no_expectation_keeps_none(self):
+        shares = _levelled([np.array([0.25, 0.75]), np.zeros(3)], 8.0)
+        assert [page.tolist() for page in shares] == [[0.25, 0.75], [0, 0, 0]]
 
     @pytest.mark.parametrize("constant", [-300, 1000])
     def test_shares_do_not_change_with_a_constant(self, constant):

@@ -305,7 +305,7 @@ class TestVariants:
             pages.append(PageView(grid, make_windows(grid, spec), words, given))
         view = question_view(pages, "What is the total?")
         ranker = random_ranker()
-        ours = np.concatenate(SharedReading(ranker, FoldFeatures(), windows=spec).score(view))
+        ours = np.concatenate(SharedReading(ranker, FoldFeatures(), Variant(windows=spec)).score(view))
         theirs = np.concatenate(RankerScorer(ranker).score(view))
         assert theirs == pytest.approx(sum(page.grid.n_tokens for page in pages) * ours, abs=1e-9)
 
