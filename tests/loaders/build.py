@@ -115,6 +115,22 @@ def write(ws: Workspace, table: str, part: str, rows: Sequence[dict[str, Any]]) 
         writer.write_rows(rows)
 
 
+def write_part(
+    ws: Workspace,
+    part: str,
+    pages: Sequence[dict[str, Any]],
+    questions: Sequence[dict[str, Any]],
+    gold: Sequence[dict[str, Any]],
+    words: Sequence[dict[str, Any]] = (),
+) -> None:
+    """The tables of a part of a source; that of words only where there are any."""
+    write(ws, "pages", part, pages)
+    write(ws, "questions", part, questions)
+    write(ws, "annotations", f"{part}.gold", gold)
+    if words:
+        write(ws, "words", part, words)
+
+
 def add_source(ws: Workspace, name: str, root: Path, *, splits: Sequence[str] = ("train",), questions: int = 3) -> None:
     """A single-page source: per split a page with `questions` questions, each with two gold boxes."""
     ws.register_source(name, "records", root)

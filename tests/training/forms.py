@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pinpoint_data.workspace import Workspace
-from tests.loaders.build import page, picture, question, regions, write
+from tests.loaders.build import page, picture, question, regions, write_part
 
 NAMES = ("alpha", "bravo", "charlie", "delta")
 DOCUMENTS = (*(f"forms/{name}" for name in NAMES), "books/b")
@@ -29,18 +29,12 @@ def fill_forms(folder: Path) -> Workspace:
     asked.append(question("forms/unasked", "train", ["forms/alpha"], answers=[], **rest))
     asked.append(question("forms/wrong", "train", ["forms/alpha"], **rest))
     gold += regions("forms/wrong", [], status="wrong_answer")
-    _put(ws, "forms-train", pages, asked, gold)
+    write_part(ws, "forms-train", pages, asked, gold)
     leaves = []
     for index in range(2):
         data = picture(120, 80, 100 + index)
         (folder / f"leaf{index}.png").write_bytes(data)
         leaves.append(page(f"books/p{index}", f"leaf{index}.png", data, doc_id="books/b"))
     ids = [leaf["page_id"] for leaf in leaves]
-    _put(ws, "books-test", leaves, [question("books/1", "test", ids, doc_id="books/b", answers=["Yes"])], [])
+    write_part(ws, "books-test", leaves, [question("books/1", "test", ids, doc_id="books/b", answers=["Yes"])], [])
     return ws
-
-
-def _put(ws, part, pages, asked, gold):
-    write(ws, "pages", part, pages)
-    write(ws, "questions", part, asked)
-    write(ws, "annotations", f"{part}.gold", gold)

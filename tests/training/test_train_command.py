@@ -21,7 +21,7 @@ from PIL import Image
 from loaders.publishing import publish
 from pinpoint_data.errors import PinpointError, TrainingError, UsageError
 from pinpoint_data.workspace import Workspace
-from tests.loaders.build import page, question, regions, write
+from tests.loaders.build import page, question, regions, write, write_part
 from training import load_run
 from training.backbones import OcrGrid, make_backbone
 from training.commands.train import train
@@ -61,13 +61,7 @@ def fill(folder: Path, documents: int = 8) -> Path:
             words.append({"page_id": id_, "line": 0, "text": noun, "confidence": None, "engine": "test", **box})
             asked.append(question(f"{id_}-{noun}", "train", [id_], doc_id=id_, question=f"How large are {noun}?"))
             gold += regions(f"{id_}-{noun}", [(x, y, x + 70, y + 14)])
-    for table, part, rows in (
-        ("pages", "forms-train", pages),
-        ("questions", "forms-train", asked),
-        ("annotations", "forms-train.gold", gold),
-        ("words", "forms-train", words),
-    ):
-        write(ws, table, part, rows)
+    write_part(ws, "forms-train", pages, asked, gold, words)
     return ws.path
 
 

@@ -12,9 +12,9 @@ from training.ranker.model import Ranker
 
 def card_text(ranker: Ranker) -> str:
     """The card as Markdown."""
-    facts = ranker.facts
+    facts, name = ranker.facts, one_line(ranker.name)
     counts = sorted(facts.get("questions", {}).items())
-    questions = "\n".join(f"| {one_line(name)} | {count:,} |" for name, count in counts)
+    questions = "\n".join(f"| {one_line(source)} | {count:,} |" for source, count in counts)
     licence = one_line(facts.get("licence") or "not stated by whoever trained it")
     return f"""---
 library_name: pinpoint-data
@@ -22,7 +22,7 @@ pipeline_tag: document-question-answering
 tags: [document-question-answering, evidence, learning-to-rank, visual-token-selection]
 ---
 
-# {one_line(ranker.name)}
+# {name}
 
 A ranker of pinpoint-data: says which tokens of a document's pages hold the evidence for a question, from the words'
 places and the page's ink. {ranker.members} networks of {ranker.parameters:,} weights together, over {len(FEATURES)}
@@ -32,7 +32,7 @@ features a token (version {FEATURE_VERSION}); no vision-language model, no torch
 from training.ranker import Ranker
 from training.window_scorers import RankerScorer
 
-scorer = RankerScorer(Ranker.load("{ranker.name}"))  # the folder it is in, or the name of a shipped one
+scorer = RankerScorer(Ranker.load("{name}"))  # the folder it is in, or the name of a shipped one
 ```
 
 ## Licence of the weights

@@ -13,7 +13,7 @@ from PIL import Image
 from loaders.publishing import publish
 from pinpoint_data.errors import PinpointError, TrainingError, UsageError
 from pinpoint_data.workspace import Workspace
-from tests.loaders.build import page, question, regions, write
+from tests.loaders.build import page, question, regions, write_part
 from training.commands.ranker import ranker
 from training.pages.store import PageStore
 from training.ranker import SHIPPED, Ranker, ranker_names
@@ -46,13 +46,7 @@ def fill(folder: Path, documents: int = 10, shared: int = SHARED) -> Path:
                 gold += regions(f"{id_}-{noun}", [(x, y, x + 70, y + 14)])
         asked.append(question(f"{source}/odd", "train", [f"{source}/0"], doc_id=f"{source}/0"))
         gold += regions(f"{source}/odd", [], status="not_found")
-        for table, part, rows in (
-            ("pages", f"{source}-train", pages),
-            ("questions", f"{source}-train", asked),
-            ("annotations", f"{source}-train.gold", gold),
-            ("words", f"{source}-train", words),
-        ):
-            write(ws, table, part, rows)
+        write_part(ws, f"{source}-train", pages, asked, gold, words)
     return ws.path
 
 

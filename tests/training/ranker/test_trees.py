@@ -16,7 +16,7 @@ from pinpoint_data.errors import Outcome, TrainingError, UsageError
 from pinpoint_data.grids import patch_grid
 from pinpoint_data.windows import IGNORED, POSITIVE, WindowSpec, label_windows, make_windows
 from pinpoint_data.workspace import Workspace
-from tests.loaders.build import page, question, regions, write
+from tests.loaders.build import page, question, regions, write_part
 from tests.training.views import question_view, words_of
 from training.evaluation.comparison import evaluate
 from training.evaluation.pages import PageViews
@@ -278,13 +278,7 @@ def forms(tmp_path_factory):
             asked.append(question(name, "train", [id_], doc_id=id_, question=f"What is the {label.lower()}?"))
             gold += regions(name, [(325.0, y - 3, 400.0, y + 17)])
     asked.append(question("forms/open", "train", ["forms/0"], doc_id="forms/0"))
-    for table, part, rows in (
-        ("pages", "forms-train", pages),
-        ("questions", "forms-train", asked),
-        ("annotations", "forms-train.gold", gold),
-        ("words", "forms-train", words),
-    ):
-        write(ws, table, part, rows)
+    write_part(ws, "forms-train", pages, asked, gold, words)
     publish(ws, folder / "dataset")
     return list(load_samples(folder / "dataset")), PageStore(Workspace.open(folder / "ws"))
 
