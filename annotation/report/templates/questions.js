@@ -141,6 +141,14 @@ function showFiltered(setting) {
 
 const address = (place) => `#q=${encodeURIComponent(DATA.questions[place].id)}`;
 
+/** A report of very many questions lists some of them, and says so. */
+function sayLeftOut() {
+  const [listed, all] = [DATA.questions.length, DATA.progress.questions];
+  if (listed < all)
+    document.getElementById("left-out").textContent =
+      `Listed are ${integer(listed)} of ${plural(all, "question")}: the most disputed first, then those in the order of the workspace. Figures elsewhere are over all; pinpoint report --questions all lists every one.`;
+}
+
 function showList() {
   const { found, page } = state;
   const all = DATA.questions.length;
