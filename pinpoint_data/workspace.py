@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -278,8 +279,11 @@ class StagedPart:
 
     def put(self, chunk: int, rows: Sequence[Mapping[str, Any]], metadata: Mapping[str, str] | None = None) -> None:
         """Save one finished chunk atomically, with a note about it (for example what it refused)."""
-        with write_part(self.table, self._file(chunk), metadata) as writer:
+        # A name of its own: a worker that was believed dead may still write the same chunk.
+        beside = self.folder / f".{chunk:06d}-{secrets.token_hex(8)}"
+        with write_part(self.table, beside, metadata) as writer:
             writer.write_rows(rows)
+        beside.replace(self._file(chunk))
 
     def notes(self) -> list[dict[str, str]]:
         """The metadata of every finished chunk, in order."""

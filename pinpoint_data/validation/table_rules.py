@@ -216,7 +216,7 @@ RULES: tuple[Rule, ...] = (
         severity="info",
         what="the page has no words",
         why="Right for a picture; on a page with text its OCR file is missing or empty.",
-        remedy="look at the page; `pinpoint words --engine rapidocr` reads it from its pixels",
+        remedy="look at the page; `pinpoint words --from rapidocr` reads it from its pixels",
         function=_page_without_words,
     ),
 )
