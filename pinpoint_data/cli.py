@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
 from importlib.metadata import EntryPoint, entry_points
 
 import click
@@ -102,6 +103,8 @@ def root(debug: bool) -> None:
 
 def main() -> None:
     """Run the command line; every failure is one line on standard error and an exit code."""
+    # What is wrong with an image is said in our own line, with the name of the record.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     debug = "--debug" in sys.argv[1:] or os.environ.get("PINPOINT_DEBUG", "") not in ("", "0")
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     stdout = sys.stdout

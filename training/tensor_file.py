@@ -54,12 +54,14 @@ def read_tensors(
             if not isinstance(head, dict) or head.get("kind") != kind:
                 found = head.get("kind") if isinstance(head, dict) else "another program's file"
                 raise TrainingError(f"expected {kind}, found {found}", file=path)
+            if not isinstance(head.get("facts"), dict):
+                raise TrainingError("says nothing about its tensors", file=path)
             if shapes is not None:
                 _check_shapes(path, {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}, shapes)  # noqa: SIM118
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except FileNotFoundError as error:
         raise TrainingError("no such file", file=path) from error
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise TrainingError(f"is no readable safetensors file: {error}", file=path) from error
     expected = head.pop("sha256", None)
     if expected != _digest(tensors, head):

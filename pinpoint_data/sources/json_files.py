@@ -111,10 +111,19 @@ def read_lines(path: Path) -> Iterator[RawRecord]:
         number = 0
         while line := handle.readline(MAX_RECORD_CHARS):
             number += 1
+            if len(line) == MAX_RECORD_CHARS and not line.endswith(b"\n"):
+                _skip_line(handle)
+                yield RawRecord(f"line {number}", None, RecordError("bad-json", "is longer than any real record"))
+                continue
             if number == 1:
                 line = line.removeprefix(b"\xef\xbb\xbf")
             if line.strip():
                 yield _record(decoder, line, f"line {number}")
+
+
+def _skip_line(handle: IO[bytes]) -> None:
+    while (line := handle.readline(MAX_RECORD_CHARS)) and not line.endswith(b"\n"):
+        pass
 
 
 def _record(decoder: _Decoder, line: bytes, place: str) -> RawRecord:

@@ -21,6 +21,7 @@ class Tally:
     cases: int = 0
     commands: int = 0
     accepted: int = 0
+    partly: int = 0
     refused: int = 0
     faults: list[str] = field(default_factory=list)
     slowest: tuple[float, int] = (0.0, 0)
@@ -32,10 +33,12 @@ class Tally:
         self.commands += len(done)
         if fault:
             self.faults.append(f"{case.number} ({case.file}, {case.how}): {fault}")
-        elif done[0].code:
-            self.refused += 1
-        else:
+        elif not done[0].code:
             self.accepted += 1
+        elif done[0].stdout.strip():
+            self.partly += 1
+        else:
+            self.refused += 1
         self.slowest = max(self.slowest, (max(one.seconds for one in done), case.number))
         self.largest = max(self.largest, (max(one.bytes for one in done), case.number))
 
@@ -73,9 +76,7 @@ def make_bases(kinds: Sequence[Kind], out: Path) -> dict[str, Path]:
     return made
 
 
-def run_kind(
-    kind: Kind, base: Path, out: Path, seed: int, numbers: Sequence[int], say: Callable[[str], None]
-) -> Tally:
+def run_kind(kind: Kind, base: Path, out: Path, seed: int, numbers: Sequence[int], say: Callable[[str], None]) -> Tally:
     """All cases of one kind; the input of each that falls is kept in `out/faults`."""
     tally, place = Tally(kind), out / "case"
     with Server() as server:
@@ -101,8 +102,8 @@ def _keep(kind: Kind, base: Path, out: Path, seed: int, number: int) -> None:
 
 def table(tallies: Sequence[Tally]) -> Iterator[str]:
     """The Markdown table, line by line."""
-    yield "| file | cases | commands | accepted | refused | faults | slowest command | most memory |"
-    yield "|---|--:|--:|--:|--:|--:|--:|--:|"
+    yield "| file | cases | commands | accepted | in part | refused | faults | slowest command | most memory |"
+    yield "|---|--:|--:|--:|--:|--:|--:|--:|--:|"
     for tally in sorted(tallies, key=lambda tally: tally.kind.name):
         yield _row(tally.kind.name, [tally])
     yield _row("**all**", tallies)
@@ -112,7 +113,7 @@ def _row(name: str, tallies: Sequence[Tally]) -> str:
     def total(field_name: str) -> int:
         return sum(getattr(tally, field_name) for tally in tallies)
 
-    numbers = [total(name) for name in ("cases", "commands", "accepted", "refused")]
+    numbers = [total(name) for name in ("cases", "commands", "accepted", "partly", "refused")]
     faults = sum(len(tally.faults) for tally in tallies)
     seconds, memory = max(tally.slowest[0] for tally in tallies), max(tally.largest[0] for tally in tallies)
     cells = [name, *(f"{number:,}" for number in (*numbers, faults)), f"{seconds:.1f} s", f"{memory / 2**20:,.0f} MiB"]

@@ -23,7 +23,10 @@ def _data(folder: Path) -> None:
     fill(folder, documents=4)
     run_pinpoint(folder, "publish", "ws", "dataset")
     place = {"x0": 0.1, "y0": 0.1, "x1": 0.3, "y1": 0.2}
-    words = {"words": ["How", "large", "revenue"], "bounding_boxes": [[10, 10, 60, 30], [70, 10, 120, 30], [*([140] * 4)]]}
+    words = {
+        "words": ["How", "large", "revenue"],
+        "bounding_boxes": [[10, 10, 60, 30], [70, 10, 120, 30], [*([140] * 4)]],
+    }
     words["bounding_boxes"][2] = [140, 10, 200, 30]
     put(folder / "words.json", words | {"place": place})
 
@@ -63,7 +66,10 @@ def unfinished(folder: Path) -> None:
 def settings(folder: Path) -> None:
     """Settings as TOML, and a workspace whose pages they are for."""
     _data(folder)
-    text = [f"[{section}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in values.items()) for section, values in TINY.items()]
+    text = [
+        f"[{section}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in values.items())
+        for section, values in TINY.items()
+    ]
     put(folder / "settings.toml", "\n".join(text))
 
 

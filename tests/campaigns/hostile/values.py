@@ -14,7 +14,7 @@ MARKUP = (
     "' onmouseover='alert(1)' \"",
     "<!--<script>",
     "]]><x/>",
-    "=HYPERLINK(\"http://127.0.0.1:9/\")",
+    '=HYPERLINK("http://127.0.0.1:9/")',
     "[bold red]rich[/] [/]",
 )
 PATHS = (
