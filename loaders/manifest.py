@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from pinpoint_data.errors import DatasetError, Outcome, UsageError
+from pinpoint_data.small_files import read_small_text
 
 MANIFEST = "pinpoint.json"
 CARD = "README.md"
@@ -189,7 +190,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     file = folder / MANIFEST
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(read_small_text(file))
         version = int(found.pop("format_version"))
         if version > FORMAT_VERSION:
             raise DatasetError(

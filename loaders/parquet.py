@@ -16,6 +16,7 @@ from datasets import Features
 from loaders.features import image_columns
 from loaders.manifest import FileInfo, SplitInfo
 from pinpoint_data.errors import DatasetError
+from pinpoint_data.small_files import refuse_special
 
 # A reader holds one row group at a time: few rows where they carry images.
 ROWS_PER_GROUP = 1_000
@@ -102,6 +103,7 @@ def iter_split(
     for file in split.files:
         path = folder / file.path
         try:
+            refuse_special(path)
             with pq.ParquetFile(path, page_checksum_verification=True) as opened:
                 there = {field.name: field.type for field in opened.schema_arrow}
                 if wrong := [field.name for field in wanted if there.get(field.name) != field.type]:

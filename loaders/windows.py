@@ -22,6 +22,7 @@ from loaders.verify import verify_dataset
 from pinpoint_data.errors import DatasetError, GeometryError, Outcome, Problem, UsageError
 from pinpoint_data.grids import GRID_NAMES, TokenGrid, make_grid
 from pinpoint_data.progress import track
+from pinpoint_data.small_files import read_small_text
 from pinpoint_data.windows import (
     IGNORED,
     NEGATIVE,
@@ -88,7 +89,7 @@ def add_windows(
 def _card(folder: Path) -> str:
     """The README, "" where there is none."""
     try:
-        return (folder / CARD).read_text(encoding="utf-8")
+        return read_small_text(folder / CARD)
     except FileNotFoundError:
         return ""
     except UnicodeDecodeError as error:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from pinpoint_data.atomic import atomic_path
 from pinpoint_data.errors import UsageError, WorkspaceError
 from pinpoint_data.schema import SCHEMA_VERSION, TABLES
+from pinpoint_data.small_files import refuse_special
 
 ROWS_PER_GROUP = 20_000
 _VERSION_KEY = b"pinpoint.schema_version"
@@ -143,6 +144,7 @@ def iter_part(
 
 def _open(table: str, path: Path) -> pq.ParquetFile:
     try:
+        refuse_special(path)
         file = pq.ParquetFile(path, page_checksum_verification=True)
         schema = file.schema_arrow
     except FileNotFoundError as error:

@@ -25,6 +25,7 @@ import pyarrow as pa
 from pinpoint_data.atomic import write_json, write_text
 from pinpoint_data.errors import UsageError, WorkspaceError
 from pinpoint_data.schema import SCHEMA_VERSION, TABLES
+from pinpoint_data.small_files import read_small_text
 from pinpoint_data.tables import PartWriter, count_rows, iter_part, part_metadata, read_part, schema_of, write_part
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -78,7 +79,7 @@ class Workspace:
         path = Path(path)
         file = path / "workspace.json"
         try:
-            found = json.loads(file.read_text(encoding="utf-8"))
+            found = json.loads(read_small_text(file))
             version = int(found["schema_version"])
             sources = {
                 name: Source(name, str(entry["reader"]), Path(entry["root"]))

@@ -28,6 +28,7 @@ from torch import Tensor
 from pinpoint_data import __version__
 from pinpoint_data.atomic import write_json
 from pinpoint_data.errors import PinpointError, TrainingError, UsageError
+from pinpoint_data.small_files import read_small_text
 from pinpoint_data.windows import Windows, WindowSpec
 from training.aligner.model import Aligner, window_tokens
 from training.aligner.questions import encode_questions
@@ -183,7 +184,7 @@ def read_settings(folder: Path) -> tuple[TrainConfig, dict[str, Any]]:
     """
     file = folder / CONFIG_FILE
     try:
-        described = json.loads(file.read_text(encoding="utf-8"))
+        described = json.loads(read_small_text(file))
         version = described["format_version"] if described["format"] == FORMAT else None
         _, values, _ = described["backbone"], described["config"], described["data"]
     except FileNotFoundError as error:
@@ -316,7 +317,7 @@ def read_documents(folder: Path) -> dict[str, list[str]]:
     """
     file = folder / DOCUMENTS_FILE
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(read_small_text(file))
         return {side: [str(document) for document in found[side]] for side in ("train", "validation")}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise TrainingError(f"does not list the documents learnt from and held out: {error!r}", file=file) from error

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pinpoint_data.errors import UsageError
+from pinpoint_data.small_files import read_small_text
 from pinpoint_data.windows import LabelRule, WindowSpec
 
 DEFAULT_RECIPE = "ocr-grid"
@@ -217,7 +218,7 @@ def load_config(source: Path | str | None = None, settings: Sequence[str] = ()) 
     if str(source) in recipe_names() and not path.is_file():
         path = recipe_path(str(source))
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(read_small_text(path))
     except FileNotFoundError as error:
         recipes = ", ".join(recipe_names())
         raise UsageError("no such configuration file", file=path, remedy=f"recipes by name: {recipes}") from error

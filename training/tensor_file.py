@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pinpoint_data.atomic import write_bytes
 from pinpoint_data.errors import TrainingError
+from pinpoint_data.small_files import refuse_special
 
 _KEY = "pinpoint"
 
@@ -49,6 +50,7 @@ def read_tensors(
         TrainingError: The file is missing, damaged, of another kind, altered, or its tensors are others.
     """
     try:
+        refuse_special(path)
         with safe_open(path, framework="pt", device="cpu") as file:
             head = json.loads((file.metadata() or {}).get(_KEY, "null"))
             if not isinstance(head, dict) or head.get("kind") != kind:

@@ -19,6 +19,7 @@ from annotation.judgements import Judgement, iter_judgements
 from annotation.report.campaign import Campaign, Row
 from annotation.report.statistics import Statistics
 from pinpoint_data.errors import Problem
+from pinpoint_data.schema import ROLES
 from pinpoint_data.tables import iter_part
 from pinpoint_data.workspace import Workspace
 
@@ -112,9 +113,10 @@ def _read_evidence(campaign: Campaign, ids: set[str], listed: Listed, statistics
     for row in campaign.workspace.iter_rows("evidence"):
         question_id = row["question_id"]
         box = [row[name] for name in ("x0", "y0", "x1", "y1")]
-        if not (np.isfinite(box).all() and box[0] < box[2] and box[1] < box[3] and row["page_index"] >= 0):
+        sound = np.isfinite(box).all() and box[0] < box[2] and box[1] < box[3] and row["page_index"] >= 0
+        if not sound or row["role"] not in ROLES:
             record = f"{question_id}, box {row['evidence_id']}"
-            message = f"has no area or no page: {box} on page {row['page_index']}"
+            message = f"has no area, page or role: {box} on page {row['page_index']} as {row['role']!r}"
             listed.problems.append(
                 Problem("bad-region", "evidence", record, message, "run `pinpoint adjudicate` again")
             )

@@ -12,6 +12,7 @@ from typing import Any
 from annotation.adjudication.decide import CONFLICTS
 from annotation.judgements import DONE
 from annotation.report.text import shown
+from pinpoint_data.errors import WorkspaceError
 from pinpoint_data.schema import STATUSES
 
 Row = dict[str, Any]
@@ -39,7 +40,18 @@ class Verdict:
 
     @classmethod
     def of(cls, row: Row) -> Verdict:
-        """From a row of `verdicts`."""
+        """From a row of `verdicts`.
+
+        Raises:
+            WorkspaceError: Its status is none.
+        """
+        if row["status"] not in STATUSES:
+            raise WorkspaceError(
+                f"the status {row['status']!r} of a verdict is none",
+                file="verdicts",
+                record=row["question_id"],
+                remedy="run `pinpoint adjudicate` again",
+            )
         return cls(intern(row["status"]), intern(row["policy"]), intern(row["decided_by"]), _open_reason(row))
 
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pinpoint_data.errors import SourceError
+from pinpoint_data.small_files import refuse_special
 from pinpoint_data.sources.splits import normal_split
 
 _ROWS_AT_ONCE = 16
@@ -85,6 +86,7 @@ def _split_of(stem: str) -> str | None:
 def _parquet(path: Path, label: str, split: str | None) -> HFTable:
     def rows() -> Iterator[dict[str, Any]]:
         try:
+            refuse_special(path)
             with pq.ParquetFile(path) as file:
                 for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE):
                     yield from batch.to_pylist()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pinpoint_data.errors import SourceError
+from pinpoint_data.small_files import refuse_special
 from pinpoint_data.sources.base import RecordError
 from pinpoint_data.sources.fields import Fields
 
@@ -89,6 +90,7 @@ def sniff(path: Path) -> None:
         SourceError: The file is missing, a folder, a pickle, or UTF-16.
     """
     try:
+        refuse_special(path)
         with path.open("rb") as handle:
             head = handle.read(8)
     except OSError as error:

@@ -22,6 +22,7 @@ from typing import Any
 
 from pinpoint_data.atomic import atomic_path, sync_folder, write_json, write_text
 from pinpoint_data.errors import UsageError, WorkspaceError
+from pinpoint_data.small_files import read_small_text
 from pinpoint_data.tables import iter_part, write_part
 from pinpoint_data.validation.findings import Limits
 from pinpoint_data.validation.fixes import FIXABLE, Change, mended, plan
@@ -67,7 +68,7 @@ def latest(workspace: Workspace) -> Revision | None:
         return None
     file = folders[-1] / "revision.json"
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(read_small_text(file))
         parts = tuple(RevisedPart(**{name: str(value) for name, value in part.items()}) for part in found["parts"])
         return Revision(int(folders[-1].name), folders[-1], parts)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -154,7 +154,7 @@ def make_backbone(name: str, options: Mapping[str, Any] | None = None) -> Backbo
     factory = _imported(found) if isinstance(found, str) else found
     # Settings come from files: `subprocess:run` with fitting options must not be called to see what it makes.
     if name not in _FACTORIES and not all(callable(getattr(factory, method, None)) for method in _METHODS):
-        raise UsageError(f"{name!r} is no class of backbones: it needs {', '.join(_METHODS)}")
+        raise UsageError(f"{name!r} is no backbone: it needs {', '.join(_METHODS)}")
     try:
         backbone = factory(**(options or {}))
     except TypeError as error:

@@ -237,7 +237,11 @@ LIGHT = (
     Kind(
         "revision",
         bases.revised,
-        {"ws/files/revisions/**/*.parquet": mutate_table, "ws/files/revisions/**/*.json*": mutate_lines},
+        {
+            "ws/files/revisions/**/*.parquet": mutate_table,
+            "ws/files/revisions/**/revision.json": mutate_json,
+            "ws/files/revisions/**/changes.jsonl": mutate_lines,
+        },
         ("validate ws --undo-fix --json", "validate ws --json"),
         share=0.5,
     ),
