@@ -32,14 +32,18 @@ def _differ(expected: int, counted: int, what: str) -> str | None:
     return None if expected == counted else f"{expected} {what}, the summary has {counted}"
 
 
+def _only(folder: Path, pattern: str) -> Path | None:
+    """The file of a pattern; None where nothing, or something else, stands in its place."""
+    return next((file for file in folder.glob(pattern) if file.is_file()), None)
+
+
 def array(pattern: str, key: str | None) -> Callable[[Path, Done], str | None]:
     """Records of one JSON list: each was taken or refused."""
 
     def check(folder: Path, done: Done) -> str | None:
-        found = summary(done)
-        if found is None:
+        found, file = summary(done), _only(folder, pattern)
+        if found is None or file is None:
             return None
-        [file] = folder.glob(pattern)
         document = json.loads(file.read_text("utf-8-sig", "surrogatepass"))
         given = document if key is None else document[key]
         return _differ(len(given), _taken(found), "records")
@@ -51,9 +55,8 @@ def lines(pattern: str) -> Callable[[Path, Done], str | None]:
     """Records of a JSONL file: each line that is not blank was taken or refused."""
 
     def check(folder: Path, done: Done) -> str | None:
-        found = summary(done)
-        [file] = folder.glob(pattern)
-        if found is None or not file.is_file():
+        found, file = summary(done), _only(folder, pattern)
+        if found is None or file is None:
             return None
         return _differ(_filled(file), _taken(found), "lines")
 
@@ -67,20 +70,20 @@ def _filled(file: Path) -> int:
 
 def evidence(folder: Path, done: Done) -> str | None:
     """Lines of the evidence file: each became a verdict or was refused."""
-    found = summary(done)
-    if found is None:
+    found, file = summary(done), _only(folder, "gold.jsonl")
+    if found is None or file is None:
         return None
     counted = found["counts"].get("verdicts", 0) + found["problems_total"]
-    return _differ(_filled(folder / "gold.jsonl"), counted, "lines")
+    return _differ(_filled(file), counted, "lines")
 
 
 def reports(folder: Path, done: Done) -> str | None:
     """Questions of the documents that are objects with a list of them; any other line is one refusal."""
-    found = summary(done)
-    if found is None:
+    found, file = summary(done), _only(folder, "root/annotations.jsonl")
+    if found is None or file is None:
         return None
     given = 0
-    for line in (folder / "root" / "annotations.jsonl").read_bytes().split(b"\n"):
+    for line in file.read_bytes().split(b"\n"):
         if not line.strip():
             continue
         try:
@@ -120,10 +123,9 @@ def _column(table: Path, name: str) -> list[Any]:
 
 def rows(folder: Path, done: Done) -> str | None:
     """Rows of a Hugging Face table: each was taken or refused."""
-    found = summary(done)
-    if found is None:
+    found, file = summary(done), _only(folder, "root/*.parquet")
+    if found is None or file is None:
         return None
-    [file] = folder.glob("root/*.parquet")
     return _differ(pq.ParquetFile(file).metadata.num_rows, _taken(found), "rows")
 
 
