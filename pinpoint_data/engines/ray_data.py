@@ -9,6 +9,10 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import signal
+import socket
+import sys
+import threading
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,7 +31,9 @@ from pinpoint_data.errors import PinpointError, UsageError, one_line
 TRIES = 3
 """How often a chunk may lose its worker."""
 
-_QUIET = {
+_KNOCK_S = 10.0
+
+QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     # Ray prints the deaths of workers on standard output, whatever log_to_driver says; we tell them ourselves.
@@ -142,23 +148,23 @@ class RayWorkers:
         return float(ray.cluster_resources().get("GPU", 0))
 
     def _connect(self) -> None:
-        for name, value in _QUIET.items():
+        for name, value in QUIET.items():
             os.environ.setdefault(name, value)
-        with _no_warnings():
+        with _no_warnings(), _no_stderr():
             import ray
 
             if ray.is_initialized():
                 return
+            if self.address and ":" in self.address:
+                _knock(self.address)
             options: dict[str, Any] = {"address": self.address or "local"}
             if not self.address:
                 options |= {"num_cpus": self.jobs, "include_dashboard": False}
             try:
-                ray.init(**options, log_to_driver=False, logging_level=logging.CRITICAL)
+                with _own_sigterm():
+                    ray.init(**options, log_to_driver=False, logging_level=logging.CRITICAL)
             except (ConnectionError, RuntimeError, ValueError) as error:
-                raise PinpointError(
-                    f"Ray cannot be used at {options['address']}: {_last_line(error)}",
-                    remedy="`ray status` on a node of the cluster shows whether it runs",
-                ) from error
+                raise _no_cluster(options["address"], _last_line(error)) from error
         self._started = True
 
     def _run(
@@ -192,6 +198,21 @@ class RayWorkers:
                 yield Failed(task, answer.failure) if answer.failure else answer.result
         for task in waiting.values():
             yield Failed(task, log.reason())
+
+
+def _knock(address: str) -> None:
+    """Ask once whether anybody is there: Ray itself asks for ten minutes."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()
+    except (OSError, ValueError) as error:
+        raise _no_cluster(address, str(error)) from error
+
+
+def _no_cluster(address: str, why: str) -> PinpointError:
+    return PinpointError(
+        f"Ray cannot be used at {address}: {why}", remedy="`ray status` on a node of the cluster shows whether it runs"
+    )
 
 
 class _Keeper:
@@ -276,6 +297,29 @@ def _no_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+@contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Ray takes SIGTERM for itself, to end in order; a command that has its own handler keeps it."""
+    handler = signal.getsignal(signal.SIGTERM)
+    yield
+    if handler is not signal.SIG_DFL and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
+
+
+@contextmanager
+def _no_stderr() -> Iterator[None]:
+    """Ray's native part says on standard error that it was asked to be quiet."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 class _Log(logging.Handler):
