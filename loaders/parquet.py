@@ -16,7 +16,7 @@ from datasets import Features
 from loaders.features import image_columns
 from loaders.manifest import FileInfo, SplitInfo
 from pinpoint_data.errors import DatasetError
-from pinpoint_data.small_files import refuse_special
+from pinpoint_data.small_files import refuse_row_bomb, refuse_special
 
 # A reader holds one row group at a time: few rows where they carry images.
 ROWS_PER_GROUP = 1_000
@@ -105,6 +105,7 @@ def iter_split(
         try:
             refuse_special(path)
             with pq.ParquetFile(path, page_checksum_verification=True) as opened:
+                refuse_row_bomb(path, opened.metadata.num_rows)
                 there = {field.name: field.type for field in opened.schema_arrow}
                 if wrong := [field.name for field in wanted if there.get(field.name) != field.type]:
                     raise _damaged(path, f"has no column {wrong[0]} of type {expected.field(wrong[0]).type}")

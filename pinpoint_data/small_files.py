@@ -22,6 +22,19 @@ def refuse_special(path: Path) -> None:
         raise OSError(errno.EINVAL, "is not a regular file", str(path))
 
 
+def refuse_row_bomb(path: Path, rows: int) -> None:
+    """Refuse a table that claims more rows than its file has bytes.
+
+    Ten million rows of nothing take 30 KB; each would be looked at, and its refusal listed. Rows that differ, by an id
+    at least, take more than a byte each.
+
+    Raises:
+        OSError: It does.
+    """
+    if rows > (size := path.stat().st_size):
+        raise OSError(errno.EFBIG, f"claims {rows:,} rows in {size:,} bytes", str(path))
+
+
 def read_small(path: Path) -> bytes:
     """The bytes of a file that is read whole because it is small.
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from pinpoint_data.atomic import atomic_path
 from pinpoint_data.errors import UsageError, WorkspaceError
 from pinpoint_data.schema import SCHEMA_VERSION, TABLES
-from pinpoint_data.small_files import refuse_special
+from pinpoint_data.small_files import refuse_row_bomb, refuse_special
 
 ROWS_PER_GROUP = 20_000
 _VERSION_KEY = b"pinpoint.schema_version"
@@ -146,6 +146,7 @@ def _open(table: str, path: Path) -> pq.ParquetFile:
     try:
         refuse_special(path)
         file = pq.ParquetFile(path, page_checksum_verification=True)
+        refuse_row_bomb(path, file.metadata.num_rows)
         schema = file.schema_arrow
     except FileNotFoundError as error:
         raise WorkspaceError("no such table part", file=path, remedy="run the command that makes it") from error

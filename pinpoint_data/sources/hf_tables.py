@@ -5,6 +5,7 @@ Images come as `{"bytes": .., "path": ..}`, never decoded, so that the original 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pinpoint_data.errors import SourceError
-from pinpoint_data.small_files import refuse_special
+from pinpoint_data.small_files import refuse_row_bomb, refuse_special
 from pinpoint_data.sources.splits import normal_split
 
 _ROWS_AT_ONCE = 16
@@ -67,7 +68,7 @@ def find_tables(data: Any) -> list[HFTable]:
 
 def _label(path: Path) -> str:
     """A file's name below its dataset's: two mirrors have files of the same names, often in a folder `data`."""
-    path = path.resolve()
+    path = Path(os.path.realpath(path))  # `Path.resolve` fails where links go in a circle
     base = _group(path)
     base = base.parent if base.name == "data" else base
     return path.relative_to(base.parent).as_posix()
@@ -88,6 +89,7 @@ def _parquet(path: Path, label: str, split: str | None) -> HFTable:
         try:
             refuse_special(path)
             with pq.ParquetFile(path) as file:
+                refuse_row_bomb(path, file.metadata.num_rows)
                 for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE):
                     yield from batch.to_pylist()
         except (pa.ArrowException, OSError) as error:
@@ -100,6 +102,8 @@ def _saved(path: Path) -> list[HFTable]:
     from datasets import load_from_disk
 
     try:
+        for file in path.rglob("*"):
+            refuse_special(file)
         dataset = load_from_disk(path)
         for part in dataset.values() if isinstance(dataset, dict) else [dataset]:
             # Arrow believes the offsets in a file, and a damaged one would end the process.

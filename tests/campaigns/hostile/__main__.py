@@ -24,12 +24,12 @@ def main() -> int:
     parser.add_argument("--case", type=int, metavar="N", help="this case of --only KIND alone")
     options = parser.parse_args()
     out = options.out.resolve()
-    shutil.rmtree(out / "faults", ignore_errors=True)
-    shutil.rmtree(out / "bases", ignore_errors=True)
+    for folder in ("bases", "case", *(() if options.only else ("kinds", "faults"))):
+        shutil.rmtree(out / folder, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
     counts = campaign.shares(list(KINDS.values()), options.cases)
     chosen = [kind for name, kind in KINDS.items() if not options.only or name in options.only]
-    began, tallies = time.perf_counter(), []
+    began, faults = time.perf_counter(), 0
     # What needs torch comes last: a process with torch in it takes longer to fork.
     for heavy in (False, True):
         kinds = [kind for kind in chosen if kind.heavy == heavy]
@@ -43,12 +43,14 @@ def main() -> int:
             tally = campaign.run_kind(kind, bases[kind.name], out, options.seed, numbers, _say)
             rate = tally.cases / (time.perf_counter() - start)
             _say(f"{kind.name}: {tally.cases} cases, {len(tally.faults)} faults, {rate:.0f} cases/s")
-            tallies.append(tally)
-    lines = list(campaign.table(tallies))
-    lines += ["", f"Seed {options.seed}, {time.perf_counter() - began:,.0f} s of one core."]
+            faults += len(tally.faults)
+            if options.case is None:
+                tally.save(out)
+    _say(f"{time.perf_counter() - began:,.0f} s")
+    lines = list(campaign.table(campaign.Tally.load_all(out) or [tally]))
     (out / "hostile.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     sys.stdout.write("\n".join(lines) + "\n")
-    return 1 if any(tally.faults for tally in tallies) else 0
+    return 1 if faults else 0
 
 
 def _say(line: str) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tests.campaigns.hostile import forks
@@ -15,17 +16,29 @@ from tests.campaigns.hostile.verdicts import disk_fault, fault_of, state
 
 @dataclass
 class Tally:
-    """What happened to the cases of one kind."""
+    """What happened to the cases of one kind; kept as JSON, so that a kind can be run again alone.
 
-    kind: Kind
+    Attributes:
+        kind: Its name.
+        cases: How many were run.
+        commands: How many commands they ran.
+        accepted: Cases whose first command ended with 0.
+        partly: Those in which it refused some records and went on.
+        refused: Those that it refused with a line.
+        faults: Number, file and fault of the others.
+        seconds: CPU time of the slowest command.
+        bytes: Memory of the largest.
+    """
+
+    kind: str
     cases: int = 0
     commands: int = 0
     accepted: int = 0
     partly: int = 0
     refused: int = 0
     faults: list[str] = field(default_factory=list)
-    slowest: tuple[float, int] = (0.0, 0)
-    largest: tuple[int, int] = (0, 0)
+    seconds: float = 0.0
+    bytes: int = 0
 
     def add(self, case: Case, done: Sequence[Done], fault: str | None) -> None:
         """Count a case."""
@@ -39,8 +52,19 @@ class Tally:
             self.partly += 1
         else:
             self.refused += 1
-        self.slowest = max(self.slowest, (max(one.seconds for one in done), case.number))
-        self.largest = max(self.largest, (max(one.bytes for one in done), case.number))
+        self.seconds = max(self.seconds, *(one.seconds for one in done))
+        self.bytes = max(self.bytes, *(one.bytes for one in done))
+
+    def save(self, out: Path) -> None:
+        """Keep it in `out/kinds`."""
+        file = out / "kinds" / f"{self.kind.replace(' ', '-')}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(asdict(self), indent=2), encoding="utf-8")
+
+    @classmethod
+    def load_all(cls, out: Path) -> list[Tally]:
+        """All that are kept in `out/kinds`."""
+        return [cls(**json.loads(file.read_text(encoding="utf-8"))) for file in sorted((out / "kinds").glob("*.json"))]
 
 
 def run_case(case: Case, server: Server) -> tuple[list[Done], str | None]:
@@ -78,7 +102,7 @@ def make_bases(kinds: Sequence[Kind], out: Path) -> dict[str, Path]:
 
 def run_kind(kind: Kind, base: Path, out: Path, seed: int, numbers: Sequence[int], say: Callable[[str], None]) -> Tally:
     """All cases of one kind; the input of each that falls is kept in `out/faults`."""
-    tally, place = Tally(kind), out / "case"
+    tally, place = Tally(kind.name), out / "case"
     with Server() as server:
         for number in numbers:
             case = prepare(kind, base, place, seed, number)
@@ -104,17 +128,15 @@ def table(tallies: Sequence[Tally]) -> Iterator[str]:
     """The Markdown table, line by line."""
     yield "| file | cases | commands | accepted | in part | refused | faults | slowest command | most memory |"
     yield "|---|--:|--:|--:|--:|--:|--:|--:|--:|"
-    for tally in sorted(tallies, key=lambda tally: tally.kind.name):
-        yield _row(tally.kind.name, [tally])
+    for tally in sorted(tallies, key=lambda tally: tally.kind):
+        yield _row(tally.kind, [tally])
     yield _row("**all**", tallies)
 
 
 def _row(name: str, tallies: Sequence[Tally]) -> str:
-    def total(field_name: str) -> int:
-        return sum(getattr(tally, field_name) for tally in tallies)
-
-    numbers = [total(name) for name in ("cases", "commands", "accepted", "partly", "refused")]
-    faults = sum(len(tally.faults) for tally in tallies)
-    seconds, memory = max(tally.slowest[0] for tally in tallies), max(tally.largest[0] for tally in tallies)
-    cells = [name, *(f"{number:,}" for number in (*numbers, faults)), f"{seconds:.1f} s", f"{memory / 2**20:,.0f} MiB"]
+    columns = ("cases", "commands", "accepted", "partly", "refused")
+    numbers = [sum(getattr(tally, column) for tally in tallies) for column in columns]
+    numbers.append(sum(len(tally.faults) for tally in tallies))
+    seconds, memory = max(tally.seconds for tally in tallies), max(tally.bytes for tally in tallies)
+    cells = [name, *(f"{number:,}" for number in numbers), f"{seconds:.1f} s", f"{memory / 2**20:,.0f} MiB"]
     return f"| {' | '.join(cells)} |"

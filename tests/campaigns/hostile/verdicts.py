@@ -85,7 +85,10 @@ def _summary(case: Case, done: Done) -> str | None:
         except ValueError as error:
             return f"--json printed no JSON: {error}"
     if done.arguments == tuple(case.commands()[0]) and case.kind.account and done.code in (0, 1):
-        return case.kind.account(case.folder, done)
+        try:
+            return case.kind.account(case.folder, done)
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OSError) as error:
+            return f"its records cannot be counted: {error!r}"
     return None
 
 
