@@ -110,7 +110,7 @@ class RayWorkers:
         def options(tries: Any, home: _Home) -> dict[str, Any]:
             from ray import cloudpickle
 
-            return {"fn": partial(_run_row, cloudpickle.dumps(work), tries, home)}
+            return {"fn": partial(_run_row, cloudpickle.dumps(work), tries, home), "concurrency": self.jobs}
 
         return self._run(tasks, needs, options)
 
@@ -131,14 +131,26 @@ class RayWorkers:
         """
 
         def options(tries: Any, home: _Home) -> dict[str, Any]:
-            import ray
+            from ray.data import ActorPoolStrategy
 
-            room = ray.cluster_resources().get("GPU" if gpus else "CPU", 0) / (gpus or 1)
-            most = max(1, min(len(tasks), int(room), self.jobs or len(tasks)))
+            size = min(len(tasks), self._room(gpus))
+            # One at a time: a second one would wait behind it while another process has nothing to do.
+            pool = ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=1)
             arguments = (work, tries, home)
-            return {"fn": _Keeper, "fn_constructor_args": arguments, "concurrency": (1, most), "num_gpus": gpus or None}
+            return {"fn": _Keeper, "fn_constructor_args": arguments, "compute": pool, "num_gpus": gpus or None}
 
         return self._run(tasks, needs, options)
+
+    def _room(self, gpus: float) -> int:
+        """For how many processes there is room; on a cluster that grows when it is asked to, `jobs`."""
+        import ray
+
+        if self.address and self.jobs:
+            return self.jobs
+        room = int(ray.cluster_resources().get("GPU", 0) / gpus if gpus else ray.cluster_resources().get("CPU", 0))
+        if not room and not self.address:
+            raise UsageError(f"this machine does not have {gpus:g} GPUs", remedy="lower --ray-gpus, or --ray-address")
+        return max(1, room if self.jobs is None else min(room, self.jobs))
 
     def gpus(self) -> float:
         """GPUs of the cluster."""
@@ -189,7 +201,7 @@ class RayWorkers:
             context.max_errored_blocks = -1
             with ray.data.DataContext.current(context):
                 blocks = ray.data.from_items(rows, override_num_blocks=len(rows))
-                answers = blocks.map(**{"concurrency": self.jobs} | options(tries, home)).iter_rows()
+                answers = blocks.map(**options(tries, home)).iter_rows()
             for row in answers:
                 answer: _Answer = cloudpickle.loads(row["answer"])
                 if answer.stop:

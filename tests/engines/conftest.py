@@ -30,7 +30,7 @@ def ray_is_there() -> None:
 
 @pytest.fixture(scope="session")
 def cluster(ray_is_there: None) -> Iterator[str]:
-    """The address of a cluster of two worker nodes with a CPU each, which this process is connected to.
+    """The address of a cluster of two worker nodes with a CPU and a GPU each, which this process is connected to.
 
     All tests are one job to it: each job starts worker processes of its own.
     """
@@ -45,7 +45,7 @@ def cluster(ray_is_there: None) -> Iterator[str]:
 
         nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
         for _ in range(2):
-            nodes.add_node(num_cpus=1)
+            nodes.add_node(num_cpus=1, num_gpus=1)  # Ray counts GPUs, it does not look for them
         ray.init(address=nodes.address, log_to_driver=False, logging_level="critical")
     yield nodes.address
     ray.shutdown()

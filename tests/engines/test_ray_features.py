@@ -46,7 +46,7 @@ def test_tokens_are_those_of_the_local_engine(tmp_path: Path, cluster: str) -> N
         return CliRunner().invoke(features, ["extract", str(tmp_path / name), *fixed, *backbone, *options])
 
     assert extract("local").exit_code == 0
-    found = extract("ray", "--engine", "ray", "--ray-address", cluster)
+    found = extract("ray", "--engine", "ray", "--ray-address", cluster, "--ray-gpus", "1")
     assert found.exit_code == 0 and json.loads(found.stdout)["counts"] == {"encoded": 6}
     assert checksums(tmp_path / "ray") == checksums(tmp_path / "local") and len(checksums(tmp_path / "ray")) == 6
     assert extract("local", "--ray-gpus", "1").exception is not None
