@@ -232,3 +232,17 @@ def _check(manifest: Manifest) -> None:
                     raise ValueError(f"{one.path!r} is no Parquet file of config {config.name!r}")
             if split.rows < 1 or not split.files:
                 raise ValueError(f"config {config.name!r} has a split without rows or files")
+        for name, kind in config.features.items():
+            _check_feature(f"{config.name}.{name}", kind)
+
+
+def _check_feature(name: str, kind: Any, depth: int = 0) -> None:
+    """Refuse what `datasets.Features.to_dict` does not write: a value, an image, a list, or a dict of such."""
+    of = kind.get("_type") if isinstance(kind, dict) else None
+    if of == "List" and depth < 8:
+        _check_feature(name, kind.get("feature"), depth + 1)
+    elif of is None and isinstance(kind, dict) and depth < 8:
+        for inner, part in kind.items():
+            _check_feature(f"{name}.{inner}", part, depth + 1)
+    elif of != "Image" and not (of == "Value" and isinstance(kind.get("dtype"), str)):
+        raise ValueError(f"column {name} is of no known type")

@@ -22,7 +22,7 @@ from typing import Any
 
 from pinpoint_data.atomic import atomic_path, sync_folder, write_json, write_text
 from pinpoint_data.errors import UsageError, WorkspaceError
-from pinpoint_data.small_files import read_small_text
+from pinpoint_data.small_files import read_small_text, refuse_special
 from pinpoint_data.tables import iter_part, write_part
 from pinpoint_data.validation.findings import Limits
 from pinpoint_data.validation.fixes import FIXABLE, Change, mended, plan
@@ -159,6 +159,7 @@ def undo(workspace: Workspace) -> Revision:
 
     Raises:
         UsageError: There is no revision, or a part was written anew since and its newer rows would be lost.
+        WorkspaceError: The revision is damaged; nothing is put back.
     """
     revision = latest(workspace)
     if revision is None:
@@ -173,6 +174,9 @@ def undo(workspace: Workspace) -> Revision:
                 remedy=f"the part as it was before the fix is {revision.old(part)}",
             )
     for part, found in now.items():
+        if found != part.before and _sha256_or_none(revision.old(part)) != part.before:
+            raise WorkspaceError("is not the part as it was before the fix", file=revision.old(part))
+    for part, found in now.items():
         if found != part.before:
             with atomic_path(workspace.part_path(part.table, part.part)) as beside:
                 shutil.copyfile(revision.old(part), beside)
@@ -182,6 +186,7 @@ def undo(workspace: Workspace) -> Revision:
 
 
 def _sha256(path: Path) -> str:
+    refuse_special(path)
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 

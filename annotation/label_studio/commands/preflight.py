@@ -10,6 +10,7 @@ import click
 
 from annotation.label_studio.api_key import VARIABLE
 from pinpoint_data.console import emit, json_option
+from pinpoint_data.errors import UsageError
 
 
 @click.command()
@@ -73,7 +74,11 @@ def preflight(
     inputs = inputs_of(paths)
     config = read_small_text(config_file, "replace") if config_file else inputs.config
     images = ImageSample(sample, document_root or inputs.document_root)
-    check, report = Preflight(config, images), Report()
+    try:
+        check = Preflight(config, images)
+    except UsageError as error:
+        raise UsageError(error.message, file=config_file or paths[0], remedy=error.remedy) from error
+    report = Report()
     with ExitStack() as stack:
         if url is not None:
             from annotation.label_studio.connect import connect

@@ -297,6 +297,18 @@ def yaml_object() -> bytes:
     return b"---\nconfigs: !!python/object/apply:os.system ['touch ../outside/owned']\n---\n# Card\n"
 
 
+def xml_laughs() -> bytes:
+    """Entities of entities: 10^9 texts."""
+    names = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 10))
+    return f'<?xml version="1.0"?><!DOCTYPE v [<!ENTITY a0 "lol">{names}]><View>&a9;</View>'.encode()
+
+
+def xml_outside() -> bytes:
+    """An entity that is a file of this machine."""
+    return b'<!DOCTYPE v [<!ENTITY a SYSTEM "../../outside/secret.json">]><View><Header value="x"/>&a;</View>'
+
+
+INTERFACES: tuple[Callable[[], bytes], ...] = (xml_laughs, xml_outside)
 CARDS: tuple[Callable[[], bytes], ...] = (yaml_laughs, yaml_object)
 
 

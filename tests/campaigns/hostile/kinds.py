@@ -187,6 +187,7 @@ LIGHT = (
         bases.task_folder,
         {"tasks/*.json": mutate_json, "tasks/config.xml": mutate_text},
         ("label-studio preflight tasks --json", "label-studio export ws tasks --jobs 1 --json"),
+        bombs={"tasks/config.xml": bombs.INTERFACES, "tasks/*.json": bombs.JSONS},
         share=0.5,
     ),
     Kind(

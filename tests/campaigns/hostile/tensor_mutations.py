@@ -24,7 +24,7 @@ def mutate_tensors(random: Random, data: bytes) -> bytes:
     header, body = _split(data)
     if what < 0.5:
         return _joined(mutate_json(random, json.dumps(header).encode()), body)
-    if what < 0.8:
+    if what < 0.8 and _NOTE in header.get("__metadata__", {}):
         note = json.loads(header["__metadata__"][_NOTE])
         text = mutate_json(random, json.dumps(note).encode()).decode("utf-8", "replace")
         header["__metadata__"][_NOTE] = text

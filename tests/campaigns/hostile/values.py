@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from random import Random
 from typing import Any
 
@@ -126,7 +127,7 @@ def number(random: Random) -> Any:
 
 def anything(random: Random) -> Any:
     """A value of any type."""
-    return random.choice((text(random), number(random), random.choice(OTHERS)))
+    return random.choice((text(random), number(random), copy.deepcopy(random.choice(OTHERS))))
 
 
 def near(random: Random, value: Any) -> Any:

@@ -61,8 +61,8 @@ def _error_line(case: Case, said: str) -> str | None:
         return f"no error line: {line[:200]}"
     if len(line) > 3000:
         return f"an error line of {len(line):,} characters"
-    names = {part for path in (case.file, str(case.folder)) for part in Path(path).parts} | {"ws", "dataset", "root"}
-    return None if any(name in line for name in names) else f"names no file: {line[:200]}"
+    names = "|".join(map(re.escape, (*Path(case.file).parts, str(case.folder), "ws", "dataset", "root", "run")))
+    return None if re.search(rf"(?<![\w-])({names})(?![\w-])", line) else f"names no file: {line[:200]}"
 
 
 def done_by_click(lines: list[str]) -> bool:
