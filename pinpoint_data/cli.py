@@ -15,7 +15,7 @@ from importlib.metadata import EntryPoint, entry_points
 import click
 
 from pinpoint_data import __version__
-from pinpoint_data.errors import PinpointError, one_line
+from pinpoint_data.errors import PinpointError, one_line, shortened
 
 # The order is the order of the work; a command from elsewhere is listed after these.
 SUMMARIES = {
@@ -126,7 +126,7 @@ def main() -> None:
         _fail(str(error), error.exit_code, debug)
     except OSError as error:
         place = error.filename or "input/output"
-        _fail(one_line(f"{_noted(error)}{place}: {error.strerror or error}"), 1, debug)
+        _fail(one_line(f"{_noted(error)}{shortened(str(place))}: {error.strerror or error}"), 1, debug)
     except Exception as error:  # noqa: BLE001 - the last resort of a program: one line, not a traceback
         what = f"{_noted(error)}{type(error).__name__}: {error}"
         _fail(one_line(f"internal error: {what} (run with --debug and report it)"), 1, debug)

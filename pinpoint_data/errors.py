@@ -41,7 +41,7 @@ class PinpointError(Exception):
         super().__init__(message)
 
     def __str__(self) -> str:
-        where = ": ".join(part for part in (self.file, self.record) if part)
+        where = ": ".join(shortened(part) for part in (self.file, self.record) if part)
         message = shortened(self.message)
         line = f"{where}: {message}" if where else message
         return one_line(f"{line} ({self.remedy})" if self.remedy else line)

@@ -304,6 +304,8 @@ def load_run(path: Path | str, options: Mapping[str, Any] | None = None) -> Run:
             file=folder,
             remedy="keep the files of a run together and unchanged",
         )
+    if wrong := [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]:
+        raise TrainingError(f"{wrong[0]} holds numbers that are not finite", file=folder / ALIGNER_FILE)
     aligner.load_state_dict(tensors)
     aligner.eval().requires_grad_(False)
     return Run(folder, config, backbone, aligner, facts, read_documents(folder), described["data"])
