@@ -145,7 +145,10 @@ def _backbone(
         found, backbone, _ = read_run_config(run, {} if model is None else {"model": model})
         return found.backbone, backbone
     chosen = load_config(config, [*settings, *model_setting(model)]).backbone
-    return chosen, make_backbone(chosen.name, chosen.options)
+    try:
+        return chosen, make_backbone(chosen.name, chosen.options)
+    except UsageError as error:
+        raise UsageError(error.message, file=None if settings else config, remedy=error.remedy) from error
 
 
 def _page_ids(store: PageStore, dataset: Path | None, sources: tuple[str, ...]) -> list[str]:
