@@ -23,6 +23,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.growth_input import SOURCE
@@ -167,13 +168,13 @@ def run_size(out: Path, questions: int, every: int, chosen: Sequence[str] = ()) 
 def table(sizes: Sequence[int], results: Sequence[dict[str, Measure]]) -> str:
     """A Markdown table: processor seconds, wall seconds and MiB of each command at each size, and their growth."""
     columns = [f"{size:,}" for size in sizes]
-    growth = [f"x{b / a:,.3g}" for a, b in zip(sizes, sizes[1:], strict=False)]
+    growth = [f"x{b / a:,.3g}" for a, b in pairwise(sizes)]
     lines = [f"| command | {' | '.join([*columns, *(f'CPU {g}' for g in growth), *(f'memory {g}' for g in growth)])} |"]
     lines.append("|" + "---|" * (1 + len(columns) + 2 * len(growth)))
     for name in results[0]:
         row = [found.get(name) for found in results]
         cells = ["" if m is None else f"{m.cpu:,.0f} s ({m.wall:,.0f}), {m.mib:,.0f} MiB" for m in row]
-        pairs = list(zip(row, row[1:], strict=False))
+        pairs = list(pairwise(row))
         cells += ["" if a is None or b is None else f"{b.cpu / a.cpu:.1f}" for a, b in pairs]
         cells += ["" if a is None or b is None else f"{b.mib / a.mib:.1f}" for a, b in pairs]
         lines.append(f"| {name} | {' | '.join(cells)} |")

@@ -25,8 +25,23 @@ WIDTH, HEIGHT = 850, 1100
 PEOPLE, RATERS = 6, 3
 SOURCE = "scale"
 WHEN = "2026-03-{day:02d}T10:00:00.000000Z"
-_LABELS = "Weight Length Price Rooms Seats Staff Visitors Harvest Depth Speed Budget Rainfall Exports Votes".split()
-_OF = "north south east west upper lower first second third old new main".split()
+_LABELS = (
+    "Weight",
+    "Length",
+    "Price",
+    "Rooms",
+    "Seats",
+    "Staff",
+    "Visitors",
+    "Harvest",
+    "Depth",
+    "Speed",
+    "Budget",
+    "Rainfall",
+    "Exports",
+    "Votes",
+)
+_OF = ("north", "south", "east", "west", "upper", "lower", "first", "second", "third", "old", "new", "main")
 
 Box = tuple[float, float, float, float]
 Json = dict[str, Any]
@@ -77,9 +92,10 @@ def page_name(page: int) -> str:
 
 def write_pages(folder: Path, pages: int) -> None:
     """Pictures under `pages/`, OCR under `ocr/`."""
-    pictures = [drawing_png(drawing) for drawing in range(DRAWINGS)]
+    drawings = range(min(DRAWINGS, pages))
+    pictures = [drawing_png(drawing) for drawing in drawings]
     (folder / "ocr").mkdir(parents=True)
-    for drawing in range(DRAWINGS):
+    for drawing in drawings:
         texts = [word for line in range(LINES) for word in line_of(drawing, line)]
         places = [list(box) for line in range(LINES) for box in boxes_of(line)]
         document = {"words": texts, "bounding_boxes": places, "width": WIDTH, "height": HEIGHT}

@@ -17,7 +17,7 @@ from pinpoint_data.cli import root
 from pinpoint_data.pages import probe_image
 from pinpoint_data.workspace import Workspace
 
-QUESTIONS, EVERY = 400, 10
+QUESTIONS, EVERY = 500, 10
 TASKS = QUESTIONS // EVERY
 
 
@@ -45,7 +45,7 @@ def test_every_question_goes_the_whole_way(said: dict[str, Any]) -> None:
     assert said["label-studio import"]["counts"]["annotations"] == RATERS * TASKS
     assert said["validate"]["looked_at"]["questions"] == QUESTIONS
     assert said["agreement"]["judged"] == said["adjudicate"]["questions"] == TASKS
-    assert said["publish"]["configs"][SOURCE] == {"train": 350, "validation": 50}
+    assert said["publish"]["configs"][SOURCE] == {"train": 450, "validation": 50}
     assert said["publish"]["counts"]["annotation rows"] == ws.count("annotations")
     labelled = sum(said["windows"]["configs"]["windows_qwen2-vl"].values())
     assert labelled == QUESTIONS - said["adjudicate"]["statuses"].get("unfinished", 0)
@@ -56,7 +56,7 @@ def test_validation_finds_the_faults_of_the_input(said: dict[str, Any]) -> None:
     by_gold = [f for f in said["validate"]["findings"] if f["annotator"] == f"gold:{SOURCE}"]
     found = {code: [f["question_id"] for f in by_gold if f["code"] == code] for code in said["validate"]["codes"]}
     assert found["box-outside-page"] == [f"{SOURCE}/q0000332"]
-    assert set(found["answer-outside-boxes"]) >= {f"{SOURCE}/q0000{n}99" for n in range(4)}
+    assert set(found["answer-outside-boxes"]) >= {f"{SOURCE}/q0000{n}99" for n in range(5)}
 
 
 def test_plain_datasets_loads_all_of_it(said: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

@@ -1,4 +1,4 @@
-"""Every block of docs/parquet-engines.md as it stands, in each engine that is installed, against a reading by pyarrow."""
+"""Every block of docs/parquet-engines.md as it stands, in each engine that is installed, beside pyarrow."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PACKAGES = {"duckdb": "duckdb", "polars": "polars", "spark": "pyspark"}
 NAMES = ("without_evidence", "boxes_a_judgement", "words_a_page", "coverage", "boxes_by_role", "tokens_a_shard")
 _BLOCK = re.compile(r"^```python (\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCKS = _BLOCK.findall((REPO / "docs" / "parquet-engines.md").read_text(encoding="utf-8"))
-QUERIES = {engine: code for engine, code in reversed(BLOCKS)}
+QUERIES = dict(reversed(BLOCKS))
 WRITING_BACK = BLOCKS[-1]
 
 Rows = list[tuple[Any, ...]]
