@@ -186,7 +186,9 @@ def read_settings(folder: Path) -> tuple[TrainConfig, dict[str, Any]]:
     try:
         described = json.loads(read_small_text(file))
         version = described["format_version"] if described["format"] == FORMAT else None
-        _, values, _ = described["backbone"], described["config"], described["data"]
+        values = described["config"]
+        if not all(isinstance(described[name], dict) for name in ("backbone", "config", "data")):
+            raise TypeError("backbone, config and data must be objects")
     except FileNotFoundError as error:
         raise TrainingError(
             "is no run: it has no config.json", file=folder, remedy="make one: pinpoint train"

@@ -83,7 +83,7 @@ def reports(folder: Path, done: Done) -> str | None:
     if found is None or file is None:
         return None
     given = 0
-    for line in file.read_bytes().split(b"\n"):
+    for line in file.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n"):
         if not line.strip():
             continue
         try:
