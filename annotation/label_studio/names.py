@@ -133,7 +133,10 @@ def _json_names(text: str, path: Path) -> list[tuple[int, tuple[str, str]]]:
 
 def _csv_names(text: str, path: Path) -> list[tuple[int, tuple[str, str]]]:
     rows = csv.DictReader(io.StringIO(text), skipinitialspace=True)
-    header = set(rows.fieldnames or ())
+    try:
+        header = set(rows.fieldnames or ())
+    except csv.Error as error:
+        raise UsageError(f"is no valid CSV: {error}", file=path, remedy=_EXAMPLE) from error
     if "name" not in header or not header & {"id", "email"}:
         raise UsageError(f"has the columns {', '.join(sorted(header)) or 'none'}", file=path, remedy=_EXAMPLE)
     try:

@@ -200,6 +200,33 @@ def test_long_values_do_not_fill_the_screen(tmp_path: Path) -> None:
     assert done.returncode == 2 and "names.json" in done.stderr and len(done.stderr) < 2000
 
 
+def test_an_ocr_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    put(tmp_path / "p.png", picture(120, 80))
+    words = put(tmp_path / "words.json", "[1")
+    done = pinpoint("select", tmp_path / "p.png", "What?", "--words", words, "--out", tmp_path / "out")
+    assert done.returncode == 1 and f"{words}: is not JSON" in done.stderr
+
+
+def test_a_table_of_names_with_an_endless_field_is_named(tmp_path: Path) -> None:
+    names = put(tmp_path / "names.csv", "id,email," + "x" * 200_000 + "\n")
+    put(tmp_path / "export.json", [])
+    Workspace.create(tmp_path / "ws")
+    done = pinpoint("label-studio", "import", tmp_path / "ws", tmp_path / "export.json", "--names", names)
+    assert done.returncode == 2 and "names.csv: is no valid CSV" in done.stderr
+
+
+def test_settings_of_a_run_of_other_types_are_named(tmp_path: Path) -> None:
+    from tests.training.runs import tiny_run
+    from training import load_run
+
+    config = tiny_run(tmp_path / "run") / "config.json"
+    described = json.loads(config.read_text())
+    for name in ("data", "backbone", "config"):
+        config.write_text(json.dumps(described | {name: 7}))
+        with pytest.raises(PinpointError, match=r"is not the config\.json of a run"):
+            load_run(tmp_path / "run")
+
+
 def test_a_name_that_no_disk_takes_refuses_one_record(tmp_path: Path) -> None:
     good, long = mp_record(1), mp_record(2, page_ids=["x" * 5000], answer_page_idx=0)
     report = ingest(tmp_path / "ws", "mpdocvqa", mpdocvqa(tmp_path / "in", [good, long, mp_record(3)]))

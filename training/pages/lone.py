@@ -118,7 +118,10 @@ def _page(root: Path, number: int, row: dict[str, Any], words: PageWords) -> Lon
 
 def _given_words(words: Path, row: dict[str, Any]) -> PageWords:
     target = _target(words)
-    return words_of_page(target.parent, row | {"ocr_path": target.name}, "ocr-file")
+    try:
+        return words_of_page(target.parent, row | {"ocr_path": target.name}, "ocr-file")
+    except PageError as error:
+        raise PageError(error.code, error.message, file=words, remedy=error.remedy) from error
 
 
 def _engine(engine: Engine) -> WordEngine | None:
