@@ -172,12 +172,12 @@ class RayWorkers:
             options: dict[str, Any] = {"address": self.address or "local"}
             if not self.address:
                 options |= {"num_cpus": self.jobs, "include_dashboard": False}
+            self._started = True
             try:
                 with _own_sigterm():
                     ray.init(**options, log_to_driver=False, logging_level=logging.CRITICAL)
-            except (ConnectionError, RuntimeError, ValueError) as error:
+            except Exception as error:  # Ray raises it bare where its processes do not start in time
                 raise _no_cluster(options["address"], _last_line(error)) from error
-        self._started = True
 
     def _run(
         self, tasks: Sequence[Task], needs: Sequence[Path], options: Callable[[Any, _Home], dict[str, Any]]
