@@ -70,8 +70,10 @@ def latest(workspace: Workspace) -> Revision | None:
     try:
         found = json.loads(read_small_text(file))
         parts = tuple(RevisedPart(**{name: str(value) for name, value in part.items()}) for part in found["parts"])
+        for part in parts:
+            workspace.part_path(part.table, part.part)  # which refuses what is no name
         return Revision(int(folders[-1].name), folders[-1], parts)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (UsageError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise WorkspaceError(
             f"the revision is damaged: {error}", file=file, remedy=f"move {folders[-1]} out of the workspace"
         ) from error

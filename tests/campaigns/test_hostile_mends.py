@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pinpoint_data.errors import PinpointError, SourceError, UsageError, WorkspaceError
+from pinpoint_data import pdf_guard
+from pinpoint_data.errors import PageError, PinpointError, SourceError, UsageError, WorkspaceError
+from pinpoint_data.pages import PageFile, probe_pdf
 from pinpoint_data.small_files import MOST_BYTES, read_small
 from pinpoint_data.sources import ingest
 from pinpoint_data.sources.json_files import read_lines
@@ -21,8 +24,9 @@ from pinpoint_data.tables import read_part
 from pinpoint_data.validation.revisions import fix, undo
 from pinpoint_data.workspace import Workspace
 from tests.annotation import report_build
+from tests.campaigns.hostile import bombs
 from tests.loaders.build import page, picture, question, regions, write
-from tests.sources.build import mp_record, mpdocvqa, put
+from tests.sources.build import mp_record, mpdocvqa, pdf, put
 from tests.validation.build import pinpoint
 
 needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
@@ -254,3 +258,72 @@ def test_a_planted_lock_is_not_written_through(ws: Workspace, tmp_path: Path) ->
     with pytest.raises((OSError, WorkspaceError)), ws.lock("test"):
         pass
     assert victim.read_bytes() == b"mine"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no limits")
+class TestPdfs:
+    @pytest.fixture
+    def guarded(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
+        """Let another guard look at PDFs: ours, with a piece of its source replaced."""
+        source = Path(pdf_guard.__file__).read_text(encoding="utf-8")
+        guard = pdf_guard._Guard()
+
+        def replace(old: str, new: str) -> None:
+            assert source.count(old) == 1
+            monkeypatch.setattr(pdf_guard, "__file__", str(put(tmp_path / "guard.py", source.replace(old, new))))
+            monkeypatch.setattr(pdf_guard, "_guard", guard)
+
+        yield replace
+        guard.close()
+
+    def test_a_page_that_ends_its_process_is_refused_and_the_others_are_read(
+        self, tmp_path: Path, guarded: Callable[[str, str], None]
+    ) -> None:
+        pdf(tmp_path / "a.pdf", [(100, 50)] * 3)
+        guarded("pdf[number].close()", "os.kill(os.getpid(), 9) if number == 1 else pdf[number].close()")
+        first, second, third = probe_pdf(tmp_path, "a.pdf")
+        assert isinstance(second, PageError) and second.code == "decompression-bomb"
+        assert isinstance(first, PageFile) and isinstance(third, PageFile) and third.pdf_page == 2
+
+    def test_a_guard_that_cannot_start_refuses_nothing(
+        self, tmp_path: Path, guarded: Callable[[str, str], None]
+    ) -> None:
+        pdf(tmp_path / "a.pdf", [(100, 50)])
+        guarded("import atexit\n", "raise SystemExit(1)\n")
+        assert isinstance(probe_pdf(tmp_path, "a.pdf")[0], PageFile)
+
+    def test_content_that_unfolds_twice_is_refused(self, tmp_path: Path, guarded: Callable[[str, str], None]) -> None:
+        put(tmp_path / "a.pdf", bombs.pdf_flate())
+        guarded("MORE_BYTES = 2 * 2**30", "MORE_BYTES = 2**28")
+        [page] = probe_pdf(tmp_path, "a.pdf")
+        assert isinstance(page, PageError) and page.code == "decompression-bomb"
+
+    def test_more_pages_than_a_document_has_are_refused(self, tmp_path: Path) -> None:
+        put(tmp_path / "a.pdf", bombs.pdf_many())
+        with pytest.raises(PageError, match="100,000 pages are more than the 20,000 allowed"):
+            probe_pdf(tmp_path, "a.pdf")
+
+
+class TestRowsOfTables:
+    def test_a_list_with_an_empty_place_is_damage(self, ws: Workspace) -> None:
+        write(ws, "questions", "toy-train", [question("toy/q", "train", ["toy/p"], answers=["a", None])])
+        done = pinpoint("report", ws.path, ws.path.parent / "report.html")
+        assert done.returncode == 1 and "a list of column answers has an empty place" in done.stderr
+
+    def test_rows_that_are_claimed_and_not_there_are_damage(
+        self, ws: Workspace, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        whole = pq.ParquetFile.iter_batches
+        monkeypatch.setattr(
+            pq.ParquetFile, "iter_batches", lambda *a, **k: (batch.slice(1) for batch in whole(*a, **k))
+        )
+        with pytest.raises(WorkspaceError, match="it holds 2 rows and claims 3"):
+            read_part("annotations", ws.part_path("annotations", "toy-train.gold"))
+
+
+def test_half_a_pair_in_a_log_is_an_unreadable_line(tmp_path: Path) -> None:
+    from training.json_log import JsonLog
+
+    put(tmp_path / "log.jsonl", '{"key": "a", "text": "\\ud800"}\n{"key": "b", "text": "\\ud83d\\ude00"}\n')
+    with JsonLog(tmp_path / "log.jsonl") as log:
+        assert log.read("a", dict) is None and log.read("b", dict) is not None and log.unreadable == 1
