@@ -10,11 +10,13 @@ from sys import intern
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from annotation.works import Works
 from pinpoint_data.errors import Problem, UsageError
 from pinpoint_data.schema import ROLES, STATUSES
+from pinpoint_data.tables import iter_part
 from pinpoint_data.workspace import Workspace
 
 FloatArray = NDArray[np.float64]
@@ -132,11 +134,29 @@ def iter_judgements(workspace: Workspace, annotators: Sequence[str], problems: l
 
 def _works(workspace: Workspace, annotators: Sequence[str], exclude: Sequence[str]) -> Works:
     works = Works(workspace, lambda name: _wanted(name, annotators, exclude))
-    for pattern in (*annotators, *exclude):
-        if not _fits(works.seen, pattern):
-            known = ", ".join(sorted(works.seen)) or "none"
-            raise UsageError(f"no annotation by {pattern!r}", file=workspace.path, remedy=f"annotators: {known}")
+    _check(workspace, works.seen, (*annotators, *exclude))
     return works
+
+
+def check_annotators(workspace: Workspace, patterns: Sequence[str]) -> set[str]:
+    """The names of everybody who has a row of annotations, people or not.
+
+    Raises:
+        UsageError: A name or pattern fits nobody.
+    """
+    names: set[str] = set()
+    for part in workspace.parts("annotations"):
+        for batch in iter_part("annotations", workspace.part_path("annotations", part), ["annotator"]):
+            names.update(pc.unique(batch["annotator"]).to_pylist())
+    _check(workspace, names, patterns)
+    return names
+
+
+def _check(workspace: Workspace, names: Iterable[str], patterns: Iterable[str]) -> None:
+    for pattern in patterns:
+        if not _fits(names, pattern):
+            known = ", ".join(sorted(names)) or "none"
+            raise UsageError(f"no annotation by {pattern!r}", file=workspace.path, remedy=f"annotators: {known}")
 
 
 def _judgements(works: Works, problems: list[Problem]) -> Iterator[Judgement]:

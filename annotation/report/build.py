@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from annotation.agreement import Agreement, QuestionAgreement, measure_agreement
+from annotation.judgements import check_annotators
 from annotation.report.agreement import agreement_json, is_disputed, question_json
 from annotation.report.campaign import Campaign, Row, load_campaign
 from annotation.report.findings import findings_json
@@ -103,9 +104,10 @@ def write_report(workspace: Workspace, out: Path, options: ReportOptions | None 
         WorkspaceError: A table is damaged.
     """
     options = options or ReportOptions()
-    campaign = load_campaign(workspace, options.annotators)
+    check_annotators(workspace, options.annotators)
     # Before the rest is in memory: validation looks at everything at once.
     checked = validate(workspace)
+    campaign = load_campaign(workspace, options.annotators)
     agreement = measure_agreement(workspace, campaign.people)
     compared = {question.question_id: question for question in agreement.questions}
     order = _order(campaign, compared, options.questions)

@@ -16,9 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from annotation.judgements import GOLD, PROPOSAL, Judgement, Judgements, load_judgements
+from annotation.judgements import GOLD, PROPOSAL, Judgement, Judgements, check_annotators, load_judgements
 from annotation.report.verdicts import Verdict
-from pinpoint_data.tables import iter_part
 from pinpoint_data.workspace import Workspace
 
 Row = dict[str, Any]
@@ -110,10 +109,7 @@ def load_campaign(workspace: Workspace, annotators: Sequence[str] = ()) -> Campa
         WorkspaceError: A table is damaged.
     """
     people = load_judgements(workspace, annotators)
-    everybody: set[str] = set()
-    for part in workspace.parts("annotations"):
-        for batch in iter_part("annotations", workspace.part_path("annotations", part), ["annotator"]):
-            everybody.update(pc.unique(batch["annotator"]).to_pylist())
+    everybody = check_annotators(workspace, annotators)
     others = {name for name in everybody if name.startswith((GOLD, PROPOSAL))} - set(people.annotators)
     verdicts = {row["question_id"]: Verdict.of(row) for row in workspace.iter_rows("verdicts")}
     return Campaign(workspace, Questions(workspace), people, tuple(sorted(others)), verdicts)
