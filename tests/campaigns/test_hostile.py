@@ -16,8 +16,7 @@ from tests.campaigns.hostile.kinds import KINDS
 from tests.campaigns.hostile.verdicts import disk_fault, fault_of, state
 from tests.conftest import REPO
 
-SHORT = ("infovqa", "mmdocir", "records", "evidence file", "mirror table", "image", "pdf", "ocr file", "export")
-SHORT += ("tasks", "workspace table", "table to report", "workspace.json", "decisions")
+SHORT = ("infovqa", "mmdocir", "records", "image", "pdf", "ocr file", "export", "workspace table", "table to report")
 
 needs_fork = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux")
 
