@@ -21,6 +21,12 @@ FORMAT_VERSION = 1
 
 ConfigKind = Literal["questions", "pages", "annotations", "windows"]
 
+# What the card tells of a config's settings.
+_TOLD: dict[str, dict[str, type]] = {
+    "questions": {"reader": str},
+    "windows": {"width": int, "height": int, "stride": int, "left_out": dict},
+}
+
 # Both are names of folders and files, in a manifest that may come from a stranger.
 _CONFIG_NAME, _SPLIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*"), re.compile(r"[a-z]+")
 
@@ -234,6 +240,11 @@ def _check(manifest: Manifest) -> None:
                 raise ValueError(f"config {config.name!r} has a split without rows or files")
         for name, kind in config.features.items():
             _check_feature(f"{config.name}.{name}", kind)
+        for name, of in _TOLD.get(config.kind, {}).items():
+            if not isinstance(config.settings.get(name), of):
+                raise ValueError(f"config {config.name!r} has no {name} in its settings")
+        if not all(isinstance(count, int) for count in config.settings.get("left_out", {}).values()):
+            raise ValueError(f"config {config.name!r} has no counts of what was left out")
 
 
 def _check_feature(name: str, kind: Any, depth: int = 0) -> None:

@@ -146,7 +146,11 @@ class Workspace:
         if source not in self.sources:
             raise WorkspaceError(f"knows no source {source!r}", file=self.path, remedy="ingest it first")
         root = self.sources[source].root
-        if not root.is_dir():
+        try:
+            is_there = root.is_dir()
+        except OSError:  # a name that no disk takes
+            is_there = False
+        if not is_there:
             raise WorkspaceError(
                 f"the folder of source {source!r} is gone: {root}",
                 file=self.path,

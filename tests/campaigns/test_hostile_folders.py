@@ -114,6 +114,8 @@ class TestDatasetFolder:
             lambda m: m["configs"][0]["splits"]["train"].update(facts={"status": [1]}),
             lambda m: m["configs"][0]["splits"]["train"]["files"][0].update(path="pages/train-00000-of-00001.parquet"),
             lambda m: m["configs"][0]["splits"]["train"]["files"][0].update(path="infovqa/../infovqa/x.parquet"),
+            lambda m: m["configs"][0].update(settings={"reader": 7}),
+            lambda m: m["configs"][0]["settings"].update(left_out={"a": "many"}),
             lambda m: m.update(configs={}),
             lambda m: m.update(title=None),
             lambda m: m.update(format_version="x"),

@@ -251,6 +251,13 @@ def test_weights_that_are_not_finite_are_named(tmp_path: Path) -> None:
         load_run(run)
 
 
+def test_a_source_whose_folder_no_disk_can_have_is_named(ws: Workspace, tmp_path: Path) -> None:
+    file = ws.path / "workspace.json"
+    file.write_text(file.read_text().replace(str(tmp_path), "a/" * 3000))
+    done = pinpoint("words", ws.path, "--jobs", "1")
+    assert done.returncode == 1 and "the folder of source 'toy'" in done.stderr
+
+
 def test_a_planted_lock_is_not_written_through(ws: Workspace, tmp_path: Path) -> None:
     victim = put(tmp_path / "victim", b"mine")
     (ws.path / ".lock").unlink(missing_ok=True)

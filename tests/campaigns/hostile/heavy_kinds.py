@@ -7,7 +7,7 @@ from tests.campaigns.hostile.byte_mutations import mutate_bytes
 from tests.campaigns.hostile.cases import Kind
 from tests.campaigns.hostile.json_mutations import mutate_json, mutate_lines
 from tests.campaigns.hostile.table_mutations import mutate_table
-from tests.campaigns.hostile.tensor_mutations import mutate_tensors, sign_run
+from tests.campaigns.hostile.tensor_mutations import mutate_tensors, sign_ranker, sign_run
 from tests.campaigns.hostile.text_mutations import mutate_text
 
 _SELECT = f"select 0.png {heavy_bases.QUESTION} --words words.json --out selection --json"
@@ -46,6 +46,7 @@ HEAVY = (
         {"mine.safetensors": mutate_tensors},
         ("ranker info mine.safetensors --json", f"{_SELECT} --ranker mine.safetensors"),
         bombs={"mine.safetensors": bombs.WEIGHTS},
+        sign=sign_ranker,
         heavy=True,
     ),
     Kind(
