@@ -137,8 +137,8 @@ def scans(folder: Path) -> None:
     asked = []
     (root / "pages").mkdir(parents=True)
     for suffix, more in options.items():
-        picture.save(root / "pages" / f"page.{suffix}", **more)
-        asked.append({"question_id": suffix, "question": "?", "image": f"pages/page.{suffix}"})
+        picture.save(root / "pages" / f"{suffix}.{suffix}", **more)
+        asked.append({"question_id": suffix, "question": "?", "image": f"pages/{suffix}.{suffix}"})
     put_lines(root / "questions.jsonl", asked)
 
 
@@ -195,6 +195,9 @@ def campaign(folder: Path) -> None:
     held = {"question_id": "toy/open", "status": "unfinished", "boxes": [], "decided_by": "anna"}
     put_lines(ws.path / "files" / "adjudication" / "overlay.jsonl", [decision, held])
     run_pinpoint(folder, "propose", "ws", "--jobs", "1")
+    for table in ("verdicts", "evidence"):
+        ws.remove(table, "toy-train")  # made by hand, which adjudication does not write over
+    run_pinpoint(folder, "adjudicate", "ws")
 
 
 def revised(folder: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tests.campaigns.hostile import forks
-from tests.campaigns.hostile.cases import Case, Kind, prepare
+from tests.campaigns.hostile.cases import Case, Kind, fresh, prepare
 from tests.campaigns.hostile.forks import Done, Server
 from tests.campaigns.hostile.verdicts import disk_fault, fault_of, state
 
@@ -104,6 +104,7 @@ def run_kind(kind: Kind, base: Path, out: Path, seed: int, numbers: Sequence[int
     """All cases of one kind; the input of each that falls is kept in `out/faults`."""
     tally, place = Tally(kind.name), out / "case"
     with Server() as server:
+        _check_base(kind, base, place, server)
         for number in numbers:
             case = prepare(kind, base, place, seed, number)
             done, fault = run_case(case, server)
@@ -113,6 +114,15 @@ def run_kind(kind: Kind, base: Path, out: Path, seed: int, numbers: Sequence[int
                 say(f"{kind.name} {tally.faults[-1]}")
                 _keep(kind, base, out, seed, number)
     return tally
+
+
+def _check_base(kind: Kind, base: Path, place: Path, server: Server) -> None:
+    """Refuse a base that is refused itself: cases made of it would prove nothing."""
+    folder = fresh(base, place)
+    for command in kind.commands:
+        done = server.run(folder, command.split())
+        if not done.stdout.strip():
+            raise RuntimeError(f"{kind.name}: pinpoint {command} fails on its base: {done.stderr.decode()}")
 
 
 def _keep(kind: Kind, base: Path, out: Path, seed: int, number: int) -> None:

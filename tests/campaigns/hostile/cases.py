@@ -73,7 +73,7 @@ class Case:
 
 
 def prepare(kind: Kind, base: Path, place: Path, seed: int, number: int) -> Case:
-    """Make the case's folder `place/in` anew, with something beside it that must stay as it is.
+    """Make the case's folder `place/in` anew, mutated, with something beside it that must stay as it is.
 
     Args:
         kind: The kind.
@@ -82,15 +82,7 @@ def prepare(kind: Kind, base: Path, place: Path, seed: int, number: int) -> Case
         seed: Of the campaign.
         number: Of the case.
     """
-    shutil.rmtree(place, ignore_errors=True)
-    folder, outside = place / "in", place / "outside"
-    outside.mkdir(parents=True)
-    for name in ("secret.png", "secret.json", "page.png"):
-        (outside / name).write_bytes(SECRET)
-    shutil.copytree(base, folder, symlinks=True)
-    # A workspace remembers the folders of its sources by their full paths.
-    for file in folder.rglob("workspace.json"):
-        file.write_text(file.read_text().replace(str(base), str(folder)))
+    folder = fresh(base, place)
     random = Random(f"{seed}/{kind.name}/{number}")
     pattern = random.choice(list(kind.targets))
     files = sorted(path for path in folder.glob(pattern) if path.is_file() and not path.is_symlink())
@@ -101,6 +93,20 @@ def prepare(kind: Kind, base: Path, place: Path, seed: int, number: int) -> Case
     if kind.sign is not None and random.random() < 0.7:
         kind.sign(folder)
     return Case(kind, number, folder, target.relative_to(folder).as_posix(), how)
+
+
+def fresh(base: Path, place: Path) -> Path:
+    """A copy of a base in `place/in`, as it is."""
+    shutil.rmtree(place, ignore_errors=True)
+    folder, outside = place / "in", place / "outside"
+    outside.mkdir(parents=True)
+    for name in ("secret.png", "secret.json", "page.png"):
+        (outside / name).write_bytes(SECRET)
+    shutil.copytree(base, folder, symlinks=True)
+    # A workspace remembers the folders of its sources by their full paths.
+    for file in folder.rglob("workspace.json"):
+        file.write_text(file.read_text().replace(str(base), str(folder)))
+    return folder
 
 
 def _mutate(kind: Kind, pattern: str, target: Path, random: Random, number: int) -> str:

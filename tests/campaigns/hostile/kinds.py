@@ -225,7 +225,7 @@ LIGHT = (
         "table to words",
         bases.campaign,
         {"ws/words/*.parquet": mutate_table, "ws/pages/*.parquet": mutate_table},
-        ("words ws --jobs 1 --json", "propose ws --jobs 1 --json", "validate ws --fix --json"),
+        ("propose ws --jobs 1 --json", "validate ws --fix --json", "words ws --jobs 1 --json"),
     ),
     Kind(
         "workspace.json",
