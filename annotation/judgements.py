@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from sys import intern
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from annotation.works import Works
 from pinpoint_data.errors import Problem, UsageError
 from pinpoint_data.schema import ROLES, STATUSES
 from pinpoint_data.tables import iter_part
@@ -32,14 +32,10 @@ DONE = ("evidence", "no_evidence", "unanswerable", "wrong_answer")
 SMALLEST_PX, LARGEST_PX = 1e-6, 1e7
 """No evidence is that small and no page that large: such numbers are damage, and areas of them would not be exact."""
 
-_COLUMNS = (
-    *("question_id", "annotator", "region_id", "page_index", "x0", "y0", "x1", "y1"),
-    *("role", "status", "origin", "lead_time_s", "created_at", "raw"),
-)
 _XYXY = ("x0", "y0", "x1", "y1")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Judgement:
     """One annotator's work on one question. Regions are sorted by page, box, role and id, however they were stored.
 
@@ -111,46 +107,62 @@ def load_judgements(workspace: Workspace, annotators: Sequence[str] = (), *, exc
     Raises:
         UsageError: A name or pattern fits nobody: a misspelt `exclude` would count those who are not wanted.
     """
-    works: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {}
-    seen: dict[str, bool] = {}
-    for part, row in _rows(workspace):
-        name = row["annotator"]
-        if name not in seen:
-            seen[name] = _wanted(name, annotators, exclude)
-        if seen[name]:
-            works.setdefault((row["question_id"], name), {}).setdefault(part, []).append(row)
-    for pattern in (*annotators, *exclude):
-        if not _fits(seen, pattern):
-            known = ", ".join(sorted(seen)) or "none"
-            raise UsageError(f"no annotation by {pattern!r}", file=workspace.path, remedy=f"annotators: {known}")
+    works = _works(workspace, annotators, exclude)
     problems: list[Problem] = []
     by_question: dict[str, list[Judgement]] = {}
-    for (question_id, name), parts in sorted(works.items()):
-        rows = _newest(question_id, name, parts, problems)
-        by_question.setdefault(question_id, []).append(_judgement(question_id, name, rows, problems))
-    return Judgements(by_question, tuple(sorted({name for _, name in works})), problems)
+    for judgement in _judgements(works, problems):
+        by_question.setdefault(judgement.question_id, []).append(judgement)
+    names = {judgement.annotator for found in by_question.values() for judgement in found}
+    return Judgements(by_question, tuple(sorted(names)), problems)
 
 
-def _rows(workspace: Workspace) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(part, row) of the annotations; `raw` is read of verdict rows only, as the number of deleted regions."""
-    place = len(_COLUMNS) - 1
+def iter_judgements(workspace: Workspace, annotators: Sequence[str], problems: list[Problem]) -> Iterator[Judgement]:
+    """The judgements of some annotators one by one, sorted by question and annotator.
+
+    For what only counts them: a million judgements as objects are a gigabyte.
+
+    Args:
+        workspace: Where the table `annotations` is.
+        annotators: Names or patterns.
+        problems: Takes the regions that are left out, and why.
+
+    Raises:
+        UsageError: A name or pattern fits nobody.
+    """
+    return _judgements(_works(workspace, annotators, ()), problems)
+
+
+def _works(workspace: Workspace, annotators: Sequence[str], exclude: Sequence[str]) -> Works:
+    works = Works(workspace, lambda name: _wanted(name, annotators, exclude))
+    _check(workspace, works.seen, (*annotators, *exclude))
+    return works
+
+
+def check_annotators(workspace: Workspace, patterns: Sequence[str]) -> set[str]:
+    """The names of everybody who has a row of annotations, people or not.
+
+    Raises:
+        UsageError: A name or pattern fits nobody.
+    """
+    names: set[str] = set()
     for part in workspace.parts("annotations"):
-        for batch in iter_part("annotations", workspace.part_path("annotations", part), _COLUMNS):
-            raw = pc.if_else(pc.is_null(batch["region_id"]), batch["raw"], pa.scalar(None, pa.string()))
-            for row in batch.set_column(place, "raw", raw).to_pylist():
-                row["deleted"] = _deleted(row.pop("raw"))
-                yield part, row
+        for batch in iter_part("annotations", workspace.part_path("annotations", part), ["annotator"]):
+            names.update(pc.unique(batch["annotator"]).to_pylist())
+    _check(workspace, names, patterns)
+    return names
 
 
-def _deleted(raw: str | None) -> int:
-    if raw is None or '"deleted"' not in raw:
-        return 0
-    try:
-        found = json.loads(raw)
-    except (ValueError, RecursionError):
-        return 0
-    deleted = found.get("deleted") if isinstance(found, dict) else None
-    return len(deleted) if isinstance(deleted, list) else 0
+def _check(workspace: Workspace, names: Iterable[str], patterns: Iterable[str]) -> None:
+    for pattern in patterns:
+        if not _fits(names, pattern):
+            known = ", ".join(sorted(names)) or "none"
+            raise UsageError(f"no annotation by {pattern!r}", file=workspace.path, remedy=f"annotators: {known}")
+
+
+def _judgements(works: Works, problems: list[Problem]) -> Iterator[Judgement]:
+    for question_id, annotator, parts in works:
+        rows = _newest(question_id, annotator, parts, problems)
+        yield _judgement(question_id, intern(annotator), rows, problems)
 
 
 def _newest(
@@ -202,15 +214,16 @@ def _judgement(question_id: str, annotator: str, rows: Sequence[dict[str, Any]],
                 Problem("bad-region", "annotations", f"{question_id} by {annotator}", fault, "run `pinpoint validate`")
             )
     regions.sort(key=_place)
-    status = verdict["status"] if verdict and verdict["status"] in STATUSES else "unfinished"
+    status = intern(verdict["status"]) if verdict and verdict["status"] in STATUSES else "unfinished"
     return Judgement(
         question_id,
         annotator,
         status,
         np.array([row["page_index"] for row in regions], np.int64),
         np.array([[row[c] for c in _XYXY] for row in regions], np.float64).reshape(-1, 4),
-        tuple(row["role"] or "answer" for row in regions),
-        tuple(row["origin"] for row in regions),
+        # One text for all judgements, instead of a copy each.
+        tuple(intern(row["role"] or "answer") for row in regions),
+        tuple(intern(row["origin"]) for row in regions),
         tuple(row["region_id"] for row in regions),
         verdict["lead_time_s"] if verdict else None,
         verdict["created_at"] if verdict else None,

@@ -98,7 +98,7 @@ def update_card(text: str, before: Manifest, after: Manifest) -> str:
         return render_card(after)
     try:
         header = yaml.safe_load(parts[1])
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: the 45th of a 13th month
         return render_card(after)
     if not isinstance(header, dict):
         return render_card(after)

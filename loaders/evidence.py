@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -36,18 +37,37 @@ class RowsByKey:
     """Rows of an Arrow table found by the value of a column, in table order.
 
     Rows become dicts a block at a time and a few blocks are kept: whoever asks in about the order of the table
-    decodes each row once, and memory stays that of Arrow.
+    decodes each row once, and memory stays that of Arrow. Rows of one key that stand together, as commands write
+    them, are one run; runs of a key are chained, so that a key costs one number.
     """
 
     def __init__(self, table: pa.Table, key: str) -> None:
-        self._table = table.combine_chunks()
-        self._places: dict[str, list[int]] = {}
-        for place, value in enumerate(self._table[key].to_pylist()):
-            self._places.setdefault(value, []).append(place)
+        self._table = table
+        self._first: dict[str, int] = {}
+        self._last: dict[str, int] = {}
+        self._starts, self._stops, self._next = array("q"), array("q"), array("q")
+        done = 0
+        for chunk in table[key].chunks:
+            runs = pc.run_end_encode(chunk)
+            start = 0
+            for value, stop in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
+                self._add(value, done + start, done + stop)
+                start = stop
+            done += len(chunk)
         self._block = lru_cache(maxsize=64)(self._decode)
 
+    def _add(self, key: str, start: int, stop: int) -> None:
+        new = len(self._starts)
+        self._starts.append(start)
+        self._stops.append(stop)
+        self._next.append(-1)
+        run = self._first.setdefault(key, new)
+        if run != new:
+            self._next[self._last.get(key, run)] = new
+            self._last[key] = new
+
     def __contains__(self, key: str) -> bool:
-        return key in self._places
+        return key in self._first
 
     def _decode(self, block: int) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self._table.slice(block * _BLOCK_ROWS, _BLOCK_ROWS).to_pylist()
@@ -55,7 +75,13 @@ class RowsByKey:
 
     def rows(self, key: str) -> list[dict[str, Any]]:
         """The rows of a key, not to be changed; none if it is unknown."""
-        return [self._block(place // _BLOCK_ROWS)[place % _BLOCK_ROWS] for place in self._places.get(key, ())]
+        found = []
+        run = self._first.get(key, -1)
+        while run >= 0:
+            for place in range(self._starts[run], self._stops[run]):
+                found.append(self._block(place // _BLOCK_ROWS)[place % _BLOCK_ROWS])
+            run = self._next[run]
+        return found
 
 
 @dataclass(frozen=True)

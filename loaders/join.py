@@ -18,7 +18,7 @@ from loaders.manifest import ConfigInfo, Manifest, Publication, SplitInfo, read_
 from loaders.metadata import write_metadata
 from loaders.parquet import ShardSize, SplitWriter, iter_split
 from loaders.verify import verify_dataset
-from pinpoint_data.errors import Outcome, UsageError
+from pinpoint_data.errors import DatasetError, Outcome, UsageError
 from pinpoint_data.progress import track
 
 
@@ -82,41 +82,56 @@ class _Join:
         def with_image(row: dict[str, Any]) -> dict[str, Any]:
             return row | {"image": self._image(row)}
 
-        return self._rewritten(config, page_features(images=True), with_image)
+        return self._rewritten(config, page_features(images=False), page_features(images=True), with_image)
 
     def _questions(self, config: ConfigInfo) -> ConfigInfo:
         pages = self._page_index()
-        most = max(len(row["pages"]) for row in self._rows(config, ["pages"]))
+        most = max((len(row["pages"] or ()) for row in self._rows(config, question_features(), ["pages"])), default=0)
 
         def with_images(row: dict[str, Any]) -> dict[str, Any]:
-            found = [self._image(pages.rows(page["page_id"])[0]) for page in row["pages"]]
+            found = [self._image(self._page(pages, page)) for page in row["pages"] or ()]
             return row | ({"images": found} if most > 1 else {"image": found[0] if found else None})
 
-        return self._rewritten(config, question_features("images" if most > 1 else "image"), with_images)
+        after = question_features("images" if most > 1 else "image")
+        return self._rewritten(config, question_features(), after, with_images)
+
+    def _page(self, pages: RowsByKey, page: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        page_id = page["page_id"] if page else None
+        rows = pages.rows(page_id) if page_id else []
+        if not rows:
+            raise self._damaged(f"page {page_id!r} of a question is not in the config {PAGES!r}")
+        return rows[0]
+
+    def _damaged(self, message: str) -> DatasetError:
+        return DatasetError(message, file=self.source, remedy="publish the dataset again")
 
     def _image(self, page: Mapping[str, Any]) -> dict[str, Any] | None:
+        if missing := [name for name in ("page_id", "source", "path", "width", "height") if page[name] is None]:
+            raise self._damaged(f"a page has no {missing[0]}")
         image = self.images(page)
         self.outcome.counts["images attached" if image is not None else "images left out"] += 1
         return image
 
     def _page_index(self) -> RowsByKey:
-        rows = list(self._rows(self.manifest.config(PAGES)))
-        return RowsByKey(pa.Table.from_pylist(rows, schema=page_features(images=False).arrow_schema), "page_id")
+        features = page_features(images=False)
+        rows = list(self._rows(self.manifest.config(PAGES), features, list(features)))
+        return RowsByKey(pa.Table.from_pylist(rows, schema=features.arrow_schema), "page_id")
 
-    def _rows(self, config: ConfigInfo, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
+    def _rows(self, config: ConfigInfo, features: Features, columns: list[str]) -> Iterator[dict[str, Any]]:
         for split in config.splits.values():
-            yield from iter_split(self.source, split, columns)
+            yield from iter_split(self.source, split, features, columns)
 
-    def _rewritten(self, config: ConfigInfo, features: Features, change: Any) -> ConfigInfo:
+    def _rewritten(self, config: ConfigInfo, before: Features, after: Features, change: Any) -> ConfigInfo:
         splits: dict[str, SplitInfo] = {}
         for name, split in config.splits.items():
-            writer = SplitWriter(self.folder, config.name, name, features, self.shards)
+            writer = SplitWriter(self.folder, config.name, name, after, self.shards)
             try:
-                for row in track(iter_split(self.source, split), f"{config.name} {name}", split.rows):
+                for row in track(iter_split(self.source, split, before), f"{config.name} {name}", split.rows):
                     writer.write(change(row))
                 info = writer.finish(split.facts)
             finally:
                 writer.abandon()
-            assert info is not None, "a published split has rows"
+            if info is None:
+                raise self._damaged(f"split {name!r} of config {config.name!r} has no rows")
             splits[name] = info
-        return replace(config, features=features.to_dict(), splits=splits)
+        return replace(config, features=after.to_dict(), splits=splits)

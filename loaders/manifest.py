@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+import re
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
+from pydantic import TypeAdapter
+
 from pinpoint_data.errors import DatasetError, Outcome, UsageError
+from pinpoint_data.small_files import read_small_text
 
 MANIFEST = "pinpoint.json"
 CARD = "README.md"
@@ -17,6 +20,15 @@ CROISSANT = "croissant.json"
 FORMAT_VERSION = 1
 
 ConfigKind = Literal["questions", "pages", "annotations", "windows"]
+
+# What the card tells of a config's settings.
+_TOLD: dict[str, dict[str, type]] = {
+    "questions": {"reader": str},
+    "windows": {"width": int, "height": int, "stride": int, "left_out": dict},
+}
+
+# Both are names of folders and files, in a manifest that may come from a stranger.
+_CONFIG_NAME, _SPLIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*"), re.compile(r"[a-z]+")
 
 
 @dataclass(frozen=True)
@@ -184,7 +196,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     file = folder / MANIFEST
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(read_small_text(file))
         version = int(found.pop("format_version"))
         if version > FORMAT_VERSION:
             raise DatasetError(
@@ -193,30 +205,55 @@ def read_manifest(folder: Path) -> Manifest:
                 remedy="upgrade pinpoint-data",
             )
         found.pop("version")
-        configs = tuple(_config(entry) for entry in found.pop("configs"))
-        manifest = Manifest(configs=configs, **found)
-        if not manifest.of_kind("questions"):
-            raise ValueError("no config of questions")
+        if unknown := found.keys() - {field.name for field in fields(Manifest)}:
+            raise ValueError(f"unknown {', '.join(sorted(unknown))}")
+        # As JSON again: strict JSON takes a list for a tuple, and nothing else for anything.
+        manifest = _MANIFEST.validate_json(json.dumps(found), strict=True)
+        _check(manifest)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DatasetError(
             f"is not a published dataset: it has no {MANIFEST}", file=folder, remedy="make one with `pinpoint publish`"
         ) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise DatasetError(f"is damaged: {error}", file=file, remedy="publish the dataset again") from error
     return manifest
 
 
-def _config(entry: Mapping[str, Any]) -> ConfigInfo:
-    splits = {
-        name: SplitInfo(s["rows"], s["content_sha256"], tuple(_file(f) for f in s["files"]), s["facts"])
-        for name, s in entry["splits"].items()
-    }
-    return ConfigInfo(entry["name"], entry["kind"], entry["features"], splits, entry["settings"])
+_MANIFEST: TypeAdapter[Manifest] = TypeAdapter(Manifest)
 
 
-def _file(entry: Mapping[str, Any]) -> FileInfo:
-    # The folder may come from a stranger, and these paths are linked and replaced.
-    path = PurePosixPath(entry["path"])
-    if path.is_absolute() or ".." in path.parts or path.suffix != ".parquet":
-        raise ValueError(f"{entry['path']!r} is no Parquet file inside the folder")
-    return FileInfo(**entry)
+def _check(manifest: Manifest) -> None:
+    """Refuse what types alone do not."""
+    if not manifest.of_kind("questions"):
+        raise ValueError("no config of questions")
+    if len({config.name for config in manifest.configs}) < len(manifest.configs):
+        raise ValueError("two configs have one name")
+    for config in manifest.configs:
+        if not _CONFIG_NAME.fullmatch(config.name) or not all(map(_SPLIT_NAME.fullmatch, config.splits)):
+            raise ValueError(f"{config.name!r} with splits {list(config.splits)} are no names of a config and splits")
+        for split in config.splits.values():
+            for one in split.files:
+                path = PurePosixPath(one.path)
+                if path.parts != (config.name, path.name) or path.suffix != ".parquet":
+                    raise ValueError(f"{one.path!r} is no Parquet file of config {config.name!r}")
+            if split.rows < 1 or not split.files:
+                raise ValueError(f"config {config.name!r} has a split without rows or files")
+        for name, kind in config.features.items():
+            _check_feature(f"{config.name}.{name}", kind)
+        for name, of in _TOLD.get(config.kind, {}).items():
+            if not isinstance(config.settings.get(name), of):
+                raise ValueError(f"config {config.name!r} has no {name} in its settings")
+        if not all(isinstance(count, int) for count in config.settings.get("left_out", {}).values()):
+            raise ValueError(f"config {config.name!r} has no counts of what was left out")
+
+
+def _check_feature(name: str, kind: Any, depth: int = 0) -> None:
+    """Refuse what `datasets.Features.to_dict` does not write: a value, an image, a list, or a dict of such."""
+    of = kind.get("_type") if isinstance(kind, dict) else None
+    if of == "List" and depth < 8:
+        _check_feature(name, kind.get("feature"), depth + 1)
+    elif of is None and isinstance(kind, dict) and depth < 8:
+        for inner, part in kind.items():
+            _check_feature(f"{name}.{inner}", part, depth + 1)
+    elif of != "Image" and not (of == "Value" and isinstance(kind.get("dtype"), str)):
+        raise ValueError(f"column {name} is of no known type")

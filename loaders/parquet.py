@@ -16,6 +16,7 @@ from datasets import Features
 from loaders.features import image_columns
 from loaders.manifest import FileInfo, SplitInfo
 from pinpoint_data.errors import DatasetError
+from pinpoint_data.small_files import refuse_row_bomb, refuse_special
 
 # A reader holds one row group at a time: few rows where they carry images.
 ROWS_PER_GROUP = 1_000
@@ -83,21 +84,39 @@ def _leaves(path: str, kind: pa.DataType) -> Iterator[str]:
 
 
 def iter_split(
-    folder: Path, split: SplitInfo, columns: Sequence[str] | None = None, batch_rows: int = 100
+    folder: Path, split: SplitInfo, features: Features, columns: Sequence[str] | None = None, batch_rows: int = 100
 ) -> Iterator[dict[str, Any]]:
     """Rows of a published split as dicts, streamed from its files.
 
+    Args:
+        folder: The dataset folder.
+        split: The split.
+        features: The columns that its files must have, at least.
+        columns: Names of those that are read, all by default.
+        batch_rows: Rows read at once.
+
     Raises:
-        DatasetError: A file is missing or damaged.
+        DatasetError: A file is missing or damaged, or has other columns.
     """
+    expected = features.arrow_schema
+    wanted = [expected.field(name) for name in columns or expected.names]
     for file in split.files:
         path = folder / file.path
         try:
+            refuse_special(path)
             with pq.ParquetFile(path, page_checksum_verification=True) as opened:
-                for batch in opened.iter_batches(batch_rows, columns=None if columns is None else list(columns)):
+                refuse_row_bomb(path, opened.metadata.num_rows)
+                there = {field.name: field.type for field in opened.schema_arrow}
+                if wrong := [field.name for field in wanted if there.get(field.name) != field.type]:
+                    raise _damaged(path, f"has no column {wrong[0]} of type {expected.field(wrong[0]).type}")
+                for batch in opened.iter_batches(batch_rows, columns=[field.name for field in wanted]):
                     yield from batch.to_pylist()
-        except (pa.ArrowException, OSError) as error:
-            raise DatasetError(f"cannot be read: {error}", file=path, remedy="publish the dataset again") from error
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise _damaged(path, f"cannot be read: {error}") from error
+
+
+def _damaged(path: Path, message: str) -> DatasetError:
+    return DatasetError(message, file=path, remedy="publish the dataset again")
 
 
 class SplitWriter:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import datasets
-
+from loaders.features import question_features
 from loaders.folder import settle
 from loaders.manifest import Manifest, read_manifest
-from loaders.verify import LOAD_ERRORS
+from loaders.parquet import iter_split
 from pinpoint_data.errors import DatasetError, UsageError
 
 _PLAIN = ("question_id", "source", "split", "doc_id", "question", "status")
+_PAGE = ("page_id", "page_index", "width", "height")
 _COLUMNS = (*_PLAIN, "answers", "pages", "evidence")
 
 
@@ -70,7 +70,9 @@ class Sample:
 def load_samples(
     dataset: Path | str, configs: Sequence[str] | None = None, splits: Sequence[str] | None = None
 ) -> Iterator[Sample]:
-    """Samples of a published dataset, in published order; streaming, so never from a stale cache.
+    """Samples of a published dataset, in published order, streamed from the files that its manifest names.
+
+    Not through `datasets`: the header of a stranger's README may name files anywhere, on other machines too.
 
     Args:
         dataset: The dataset folder.
@@ -86,7 +88,7 @@ def load_samples(
     chosen = {name: _splits(manifest, name, splits) for name in _sources(folder, manifest, configs)}
     if splits is not None:
         _check_splits(folder, splits, {name for names in chosen.values() for name in names})
-    return _stream(folder, chosen)
+    return _stream(folder, manifest, chosen)
 
 
 def _sources(folder: Path, manifest: Manifest, configs: Sequence[str] | None) -> list[str]:
@@ -106,25 +108,42 @@ def _check_splits(folder: Path, splits: Sequence[str], found: set[str]) -> None:
         raise UsageError(f"has no split {missing[0]!r} in the chosen sources", file=folder)
 
 
-def _stream(folder: Path, chosen: Mapping[str, Sequence[str]]) -> Iterator[Sample]:
+def _stream(folder: Path, manifest: Manifest, chosen: Mapping[str, Sequence[str]]) -> Iterator[Sample]:
     for config, splits in chosen.items():
         for split in splits:
-            try:
-                rows = datasets.load_dataset(
-                    str(folder), config, split=split, streaming=True, columns=list(_COLUMNS)
-                ).with_format("arrow")
-                for batch in rows.iter(500):
-                    yield from map(_sample, batch.to_pylist())
-            except LOAD_ERRORS as error:
-                raise DatasetError(
-                    f"cannot be loaded: {error}", file=folder, record=f"{config}/{split}", remedy="publish it again"
-                ) from error
+            info = manifest.config(config).splits[split]
+            for number, row in enumerate(iter_split(folder, info, question_features(), _COLUMNS, 500)):
+                try:
+                    yield _sample(row)
+                except (TypeError, ValueError) as error:
+                    raise DatasetError(
+                        f"a value is missing: {error}",
+                        file=folder,
+                        record=f"{config}/{split}, row {number}",
+                        remedy="publish it again",
+                    ) from error
 
 
 def _sample(row: Mapping[str, Any]) -> Sample:
     return Sample(
-        **{name: row[name] for name in _PLAIN},
-        answers=tuple(row["answers"]),
-        pages=tuple(PageRef(**page) for page in row["pages"]),
-        evidence=tuple(EvidenceBox(box["page_index"], tuple(box["xyxy"]), box["role"]) for box in row["evidence"]),
+        **{name: _given(row, name) for name in _PLAIN},
+        answers=tuple(_given(row, "answers")),
+        pages=tuple(_page(page) for page in _given(row, "pages")),
+        evidence=tuple(_box(box) for box in _given(row, "evidence")),
     )
+
+
+def _page(page: Mapping[str, Any]) -> PageRef:
+    return PageRef(**{name: _given(page, name) for name in _PAGE}, sha256=page["sha256"])
+
+
+def _box(box: Mapping[str, Any]) -> EvidenceBox:
+    x0, y0, x1, y1 = map(float, _given(box, "xyxy"))
+    return EvidenceBox(_given(box, "page_index"), (x0, y0, x1, y1), _given(box, "role"))
+
+
+def _given(row: Mapping[str, Any], name: str) -> Any:
+    """A value that no row is published without."""
+    if row is None or row[name] is None:
+        raise ValueError(name)
+    return row[name]

@@ -10,6 +10,7 @@ from typing import Any
 
 import datasets
 import pyarrow as pa
+import yaml
 from datasets.exceptions import DatasetsError
 
 from loaders.features import image_columns
@@ -20,8 +21,18 @@ from pinpoint_data.progress import track
 
 _BATCH_ROWS = 100
 
-LOAD_ERRORS = (DatasetsError, pa.ArrowException, OSError, ValueError, TypeError, KeyError)
-"""What `datasets` raises over a folder that it cannot load."""
+_LOAD_ERRORS = (
+    DatasetsError,
+    pa.ArrowException,
+    yaml.YAMLError,
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    RuntimeError,
+)
+"""What `datasets` raises over a folder that it cannot load, or whose README a stranger wrote."""
 
 
 def verify_dataset(folder: Path, manifest: Manifest, configs: Collection[str] | None = None) -> None:
@@ -54,12 +65,12 @@ def _verify_config(folder: Path, config: ConfigInfo, cache: Path, *, streaming: 
     if loaded.keys() != config.splits.keys():
         raise _mismatch(folder, config.name, f"splits {sorted(loaded)}, expected {sorted(config.splits)}")
     for name, split in config.splits.items():
-        found = RowHash(image_columns(datasets.Features.from_dict(config.features)))
         try:
+            found = RowHash(image_columns(datasets.Features.from_dict(config.features)))
             for batch in loaded[name].with_format("arrow").iter(_BATCH_ROWS):
                 for row in batch.to_pylist():
                     found.update(row)
-        except LOAD_ERRORS as error:
+        except _LOAD_ERRORS as error:
             raise _mismatch(folder, f"{config.name}/{name}", f"cannot be read: {error}") from error
         if found.rows != split.rows:
             raise _mismatch(folder, f"{config.name}/{name}", f"{found.rows} rows came back, {split.rows} were written")
@@ -70,7 +81,7 @@ def _verify_config(folder: Path, config: ConfigInfo, cache: Path, *, streaming: 
 def _verify_default(folder: Path, expected: str, cache: Path) -> None:
     try:
         found = datasets.load_dataset_builder(str(folder), cache_dir=str(cache)).config.name
-    except LOAD_ERRORS as error:
+    except _LOAD_ERRORS as error:
         raise _mismatch(folder, "the default config", f"cannot be loaded: {error}") from error
     finally:
         shutil.rmtree(cache, ignore_errors=True)
@@ -81,7 +92,7 @@ def _verify_default(folder: Path, expected: str, cache: Path) -> None:
 def _load(folder: Path, name: str, cache: Path, streaming: bool) -> Any:
     try:
         return datasets.load_dataset(str(folder), name, cache_dir=str(cache), streaming=streaming)
-    except LOAD_ERRORS as error:
+    except _LOAD_ERRORS as error:
         raise _mismatch(folder, name, f"cannot be loaded: {type(error).__name__}: {error}") from error
 
 

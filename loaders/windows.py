@@ -19,9 +19,10 @@ from loaders.metadata import write_metadata
 from loaders.parquet import ShardSize, SplitWriter
 from loaders.samples import PageRef, Sample, load_samples
 from loaders.verify import verify_dataset
-from pinpoint_data.errors import GeometryError, Outcome, Problem, UsageError
+from pinpoint_data.errors import DatasetError, GeometryError, Outcome, Problem, UsageError
 from pinpoint_data.grids import GRID_NAMES, TokenGrid, make_grid
 from pinpoint_data.progress import track
+from pinpoint_data.small_files import read_small_text
 from pinpoint_data.windows import (
     IGNORED,
     NEGATIVE,
@@ -80,10 +81,21 @@ def add_windows(
         carry_over(target, folder, without=(name, CARD, CROISSANT, MANIFEST))
         job = _Labelling(target, folder, name, grid, spec or WindowSpec(), rule or LabelRule(), shards or ShardSize())
         manifest = before.with_config(job.run(before))
-        text = (target / CARD).read_text(encoding="utf-8") if (target / CARD).exists() else ""
-        write_metadata(folder, manifest, update_card(text, before, manifest))
+        write_metadata(folder, manifest, update_card(_card(target), before, manifest))
         verify_dataset(folder, manifest, [name])
     return Publication(target, manifest, job.outcome)
+
+
+def _card(folder: Path) -> str:
+    """The README, "" where there is none."""
+    try:
+        return read_small_text(folder / CARD)
+    except FileNotFoundError:
+        return ""
+    except UnicodeDecodeError as error:
+        raise DatasetError(
+            f"is not UTF-8 text: {error.reason}", file=folder / CARD, remedy="store it as UTF-8, or remove it"
+        ) from error
 
 
 class _Labelling:

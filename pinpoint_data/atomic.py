@@ -15,11 +15,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is synced to disk and renamed onto `path`.
 
     On any exception (Ctrl-C too) the temporary file is removed and `path` is untouched. After `kill -9` a
-    hidden `.NAME.tmp` may remain beside; the next write of the same file replaces it.
+    hidden `.NAME.tmp` may remain beside; the next write of the same file replaces it. A link that somebody planted
+    in the place of either is replaced and never followed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.tmp")
     try:
+        beside.unlink(missing_ok=True)
+        beside.touch(exist_ok=False)
         yield beside
         with beside.open("rb+") as handle:
             os.fsync(handle.fileno())

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
 from importlib.metadata import EntryPoint, entry_points
 
 import click
 
 from pinpoint_data import __version__
-from pinpoint_data.errors import PinpointError, one_line
+from pinpoint_data.errors import PinpointError, one_line, shortened
 
 # The order is the order of the work; a command from elsewhere is listed after these.
 SUMMARIES = {
@@ -102,6 +103,8 @@ def root(debug: bool) -> None:
 
 def main() -> None:
     """Run the command line; every failure is one line on standard error and an exit code."""
+    # What is wrong with an image is said in our own line, with the name of the record.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     debug = "--debug" in sys.argv[1:] or os.environ.get("PINPOINT_DEBUG", "") not in ("", "0")
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     stdout = sys.stdout
@@ -123,7 +126,7 @@ def main() -> None:
         _fail(str(error), error.exit_code, debug)
     except OSError as error:
         place = error.filename or "input/output"
-        _fail(one_line(f"{_noted(error)}{place}: {error.strerror or error}"), 1, debug)
+        _fail(one_line(f"{_noted(error)}{shortened(str(place))}: {error.strerror or error}"), 1, debug)
     except Exception as error:  # noqa: BLE001 - the last resort of a program: one line, not a traceback
         what = f"{_noted(error)}{type(error).__name__}: {error}"
         _fail(one_line(f"internal error: {what} (run with --debug and report it)"), 1, debug)

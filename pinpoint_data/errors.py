@@ -41,8 +41,9 @@ class PinpointError(Exception):
         super().__init__(message)
 
     def __str__(self) -> str:
-        where = ": ".join(part for part in (self.file, self.record) if part)
-        line = f"{where}: {self.message}" if where else self.message
+        where = ": ".join(shortened(part) for part in (self.file, self.record) if part)
+        message = shortened(self.message)
+        line = f"{where}: {message}" if where else message
         return one_line(f"{line} ({self.remedy})" if self.remedy else line)
 
 
@@ -89,6 +90,11 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else " " if c in "\n\t\r" else repr(c)[1:-1] for c in text)
 
 
+def shortened(text: str, most: int = 1000) -> str:
+    """`text`, or its beginning: a message may repeat a value that a stranger made as long as a book."""
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
 @dataclass(frozen=True)
 class Problem:
     """One record that was refused while the rest went on.
@@ -119,7 +125,7 @@ class Problem:
         )
 
     def __str__(self) -> str:
-        text = f"{self.code}: {self.file}: {self.record}: {self.message}"
+        text = f"{self.code}: {shortened(self.file)}: {shortened(self.record)}: {shortened(self.message)}"
         return one_line(f"{text} ({self.remedy})" if self.remedy else text)
 
 

@@ -22,9 +22,13 @@ import pypdfium2 as pdfium
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pinpoint_data.errors import PageError
+from pinpoint_data.pdf_guard import page_bombs
 
 MAX_PAGE_PIXELS = 89_478_485
 """Pages above this many pixels are refused (Pillow's own warning limit; real infographics reach 29 million)."""
+
+MAX_PDF_PAGES = 20_000
+"""PDFs of more pages are refused: a small file can claim millions, each of which would be listed."""
 
 IMAGE_FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF")
 PDF_DPI = 144.0
@@ -104,15 +108,32 @@ def probe_pdf(root: Path, relative: str, dpi: float = PDF_DPI) -> list[PageFile 
     """Measure every page of a PDF as rendered at `dpi`; a damaged page is an error in its place.
 
     Raises:
-        PageError: `missing-image`, `encrypted-pdf`, `unreadable-pdf`, `path-escapes-root`.
+        PageError: `missing-image`, `encrypted-pdf`, `unreadable-pdf`, `decompression-bomb`, `path-escapes-root`.
     """
     path = safe_path(root, relative)
     digest = hashlib.sha256(_read(path)).hexdigest()
     name = PurePosixPath(relative).as_posix()
     pages: list[PageFile | PageError] = []
     with open_pdf(path) as pdf:
-        for index in range(len(pdf)):
+        count = len(pdf)
+    if count > MAX_PDF_PAGES:
+        raise PageError(
+            "decompression-bomb",
+            f"{count:,} pages are more than the {MAX_PDF_PAGES:,} allowed",
+            file=path,
+            remedy="split the PDF",
+        )
+    bombs = page_bombs(path, count)
+    with open_pdf(path) as pdf:
+        for index in range(count):
             try:
+                if index in bombs:
+                    raise PageError(
+                        "decompression-bomb",
+                        "opening it takes too much memory or time",
+                        file=path,
+                        record=f"page {index}",
+                    )
                 width, height = rendered_size(pdf[index], dpi)
                 check_pixels(width, height, path)
                 pages.append(PageFile(name, index, dpi, width, height, digest))

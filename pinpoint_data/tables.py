@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from pinpoint_data.atomic import atomic_path
 from pinpoint_data.errors import UsageError, WorkspaceError
 from pinpoint_data.schema import SCHEMA_VERSION, TABLES
+from pinpoint_data.small_files import refuse_row_bomb, refuse_special
 
 ROWS_PER_GROUP = 20_000
 _VERSION_KEY = b"pinpoint.schema_version"
@@ -132,18 +133,33 @@ def iter_part(
     """Record batches of one part, in order; memory is bounded by a row group."""
     schema_of(table, columns)
     file = _open(table, path)
+    rows = 0
     try:
         for batch in file.iter_batches(batch_size=batch_rows, columns=None if columns is None else list(columns)):
+            _check_items(batch)
+            rows += batch.num_rows
             yield batch.replace_schema_metadata(None)
+        # A column that ends early is no error to pyarrow when it is read alone.
+        if rows != file.metadata.num_rows:
+            raise pa.ArrowInvalid(f"it holds {rows} rows and claims {file.metadata.num_rows}")
     except _DAMAGE as error:
         raise _damaged(path, error) from error
     finally:
         file.close()
 
 
+def _check_items(batch: pa.RecordBatch) -> None:
+    """Refuse lists with nothing in a place, which the schema cannot forbid."""
+    for column, field in zip(batch.columns, batch.schema, strict=True):
+        if pa.types.is_list(field.type) and column.flatten().null_count:
+            raise pa.ArrowInvalid(f"a list of column {field.name} has an empty place")
+
+
 def _open(table: str, path: Path) -> pq.ParquetFile:
     try:
+        refuse_special(path)
         file = pq.ParquetFile(path, page_checksum_verification=True)
+        refuse_row_bomb(path, file.metadata.num_rows)
         schema = file.schema_arrow
     except FileNotFoundError as error:
         raise WorkspaceError("no such table part", file=path, remedy="run the command that makes it") from error

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -24,6 +25,7 @@ import pyarrow as pa
 from pinpoint_data.atomic import write_json, write_text
 from pinpoint_data.errors import UsageError, WorkspaceError
 from pinpoint_data.schema import SCHEMA_VERSION, TABLES
+from pinpoint_data.small_files import read_small_text
 from pinpoint_data.tables import PartWriter, count_rows, iter_part, part_metadata, read_part, schema_of, write_part
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -77,7 +79,7 @@ class Workspace:
         path = Path(path)
         file = path / "workspace.json"
         try:
-            found = json.loads(file.read_text(encoding="utf-8"))
+            found = json.loads(read_small_text(file))
             version = int(found["schema_version"])
             sources = {
                 name: Source(name, str(entry["reader"]), Path(entry["root"]))
@@ -144,7 +146,11 @@ class Workspace:
         if source not in self.sources:
             raise WorkspaceError(f"knows no source {source!r}", file=self.path, remedy="ingest it first")
         root = self.sources[source].root
-        if not root.is_dir():
+        try:
+            is_there = root.is_dir()
+        except OSError:  # a name that no disk takes
+            is_there = False
+        if not is_there:
             raise WorkspaceError(
                 f"the folder of source {source!r} is gone: {root}",
                 file=self.path,
@@ -278,8 +284,11 @@ class StagedPart:
 
     def put(self, chunk: int, rows: Sequence[Mapping[str, Any]], metadata: Mapping[str, str] | None = None) -> None:
         """Save one finished chunk atomically, with a note about it (for example what it refused)."""
-        with write_part(self.table, self._file(chunk), metadata) as writer:
+        # A name of its own: a worker that was believed dead may still write the same chunk.
+        beside = self.folder / f".{chunk:06d}-{secrets.token_hex(8)}"
+        with write_part(self.table, beside, metadata) as writer:
             writer.write_rows(rows)
+        beside.replace(self._file(chunk))
 
     def notes(self) -> list[dict[str, str]]:
         """The metadata of every finished chunk, in order."""

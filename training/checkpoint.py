@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,10 +28,11 @@ from torch import Tensor
 from pinpoint_data import __version__
 from pinpoint_data.atomic import write_json
 from pinpoint_data.errors import PinpointError, TrainingError, UsageError
+from pinpoint_data.small_files import read_small_text
 from pinpoint_data.windows import Windows, WindowSpec
 from training.aligner.model import Aligner, window_tokens
 from training.aligner.questions import encode_questions
-from training.backbones import Backbone, EncodedPage, make_backbone, spec_differences
+from training.backbones import Backbone, EncodedPage, backbone_names, make_backbone, spec_differences
 from training.config import BackboneConfig, TrainConfig, parse_config
 from training.tensor_file import read_tensors, write_tensors
 
@@ -38,6 +41,9 @@ FORMAT_VERSION = 1
 CONFIG_FILE, ALIGNER_FILE, DOCUMENTS_FILE = "config.json", "aligner.safetensors", "documents.json"
 METRICS_FILE, CARD_FILE, STATE_FILE = "metrics.jsonl", "README.md", "state.safetensors"
 _ALIGNER_KIND = "pinpoint-aligner"
+TRUST_VARIABLE = "PINPOINT_TRUST"
+"""Environment variable: packages, separated by commas, whose code a run's settings may name."""
+
 _MODEL_REMEDY = 'name where the model lies now: --model FOLDER, or load_run(run, options={"model": "FOLDER"})'
 
 
@@ -178,14 +184,16 @@ def read_settings(folder: Path) -> tuple[TrainConfig, dict[str, Any]]:
     """
     file = folder / CONFIG_FILE
     try:
-        described = json.loads(file.read_text(encoding="utf-8"))
+        described = json.loads(read_small_text(file))
         version = described["format_version"] if described["format"] == FORMAT else None
-        _, values, _ = described["backbone"], described["config"], described["data"]
+        values = described["config"]
+        if not all(isinstance(described[name], dict) for name in ("backbone", "config", "data")):
+            raise TypeError("backbone, config and data must be objects")
     except FileNotFoundError as error:
         raise TrainingError(
             "is no run: it has no config.json", file=folder, remedy="make one: pinpoint train"
         ) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise TrainingError(f"is not the config.json of a run: {error!r}", file=file) from error
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise TrainingError("is not the config.json of a run", file=file)
@@ -229,6 +237,7 @@ def read_run_config(
 
 def _recorded_backbone(file: Path, recorded: BackboneConfig) -> Backbone:
     """The backbone; a model is recorded by its folder, which may have moved, or by its name on the hub."""
+    _check_trusted(file, recorded.name)
     model = recorded.options.get("model")
     named = isinstance(model, str) and not Path(model).expanduser().is_dir()
     try:
@@ -238,6 +247,18 @@ def _recorded_backbone(file: Path, recorded: BackboneConfig) -> Backbone:
     except PinpointError as error:
         remedy = "; ".join(filter(None, (error.remedy, _MODEL_REMEDY))) if named else error.remedy
         raise TrainingError(error.message, file=error.file or file, record=error.record, remedy=remedy) from error
+
+
+def _check_trusted(file: Path, name: str) -> None:
+    """Refuse code that only the run names: importing it would run it, and runs come from strangers too."""
+    package = name.partition(":")[0].partition(".")[0]
+    trusted = os.environ.get(TRUST_VARIABLE, "").split(",")
+    if ":" in name and name not in backbone_names() and package not in {*sys.modules, *map(str.strip, trusted)}:
+        raise TrainingError(
+            f"its backbone is code outside this program: {name}",
+            file=file,
+            remedy=f"if you trust the run and that code, set {TRUST_VARIABLE}={package}",
+        )
 
 
 def save_aligner(folder: Path, aligner: Aligner, facts: dict[str, Any]) -> None:
@@ -285,6 +306,8 @@ def load_run(path: Path | str, options: Mapping[str, Any] | None = None) -> Run:
             file=folder,
             remedy="keep the files of a run together and unchanged",
         )
+    if wrong := [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]:
+        raise TrainingError(f"{wrong[0]} holds numbers that are not finite", file=folder / ALIGNER_FILE)
     aligner.load_state_dict(tensors)
     aligner.eval().requires_grad_(False)
     return Run(folder, config, backbone, aligner, facts, read_documents(folder), described["data"])
@@ -298,7 +321,7 @@ def read_documents(folder: Path) -> dict[str, list[str]]:
     """
     file = folder / DOCUMENTS_FILE
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(read_small_text(file))
         return {side: [str(document) for document in found[side]] for side in ("train", "validation")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise TrainingError(f"does not list the documents learnt from and held out: {error!r}", file=file) from error

@@ -12,17 +12,22 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pinpoint_data.errors import UsageError
+from pinpoint_data.small_files import read_small_text
 from pinpoint_data.windows import LabelRule, WindowSpec
 
 DEFAULT_RECIPE = "ocr-grid"
 
 Similarity = Literal["mean-cosine", "flattened"]
 Normalise = Literal["none", "rms"]
+
+
+Count = Annotated[int, Field(le=2**31 - 1)]
+"""A number of something; beyond it nothing could be counted, let alone kept."""
 
 
 class _Section(BaseModel):
@@ -57,9 +62,9 @@ class BackboneConfig(_Section):
 class WindowConfig(_Section):
     """Windows in tokens."""
 
-    width: int = Field(default=10, ge=1)
-    height: int = Field(default=10, ge=1)
-    stride: int = Field(default=7, ge=1)
+    width: Count = Field(default=10, ge=1)
+    height: Count = Field(default=10, ge=1)
+    stride: Count = Field(default=7, ge=1)
 
     @model_validator(mode="after")
     def _no_gaps(self) -> WindowConfig:
@@ -92,9 +97,9 @@ class LabelConfig(_Section):
 class AlignerConfig(_Section):
     """The trained part."""
 
-    queries: int = Field(default=100, ge=1, description="K")
-    dim: int = Field(default=128, ge=1, description="d, width of the projections")
-    hidden: int | None = Field(
+    queries: Count = Field(default=100, ge=1, description="K")
+    dim: Count = Field(default=128, ge=1, description="d, width of the projections")
+    hidden: Count | None = Field(
         default=None, ge=2, multiple_of=2, description="inner width of the MLPs; 2d when not given"
     )
     similarity: Similarity = "mean-cosine"
@@ -111,8 +116,10 @@ class LossConfig(_Section):
     inter_weight: float = Field(default=1.0, ge=0, description="0 leaves L_inter out")
     intra_weight: float = Field(default=0.5, ge=0, description="0 leaves L_intra out")
     temperature: float = Field(default=0.07, ge=0.01, le=1, description="initial value; learnt, kept in [0.01, 1]")
-    max_negatives: int = Field(default=256, ge=1, description="negative windows of a question and step; drawn if more")
-    max_pages: int = Field(
+    max_negatives: Count = Field(
+        default=256, ge=1, description="negative windows of a question and step; drawn if more"
+    )
+    max_pages: Count = Field(
         default=4, ge=1, description="pages of a question and step: those with evidence, others drawn to fill up"
     )
 
@@ -126,10 +133,10 @@ class LossConfig(_Section):
 class FitConfig(_Section):
     """The loop."""
 
-    seed: int = Field(default=0, ge=0)
-    epochs: int = Field(default=5, ge=1)
-    batch: int = Field(default=32, ge=1, description="questions a step, of all processes together")
-    accumulate: int = Field(
+    seed: Count = Field(default=0, ge=0)
+    epochs: Count = Field(default=5, ge=1)
+    batch: Count = Field(default=32, ge=1, description="questions a step, of all processes together")
+    accumulate: Count = Field(
         default=1,
         ge=1,
         description="parts that a step's pages are computed in, one after another: same step, less memory",
@@ -148,12 +155,12 @@ class FitConfig(_Section):
     warmup: float = Field(default=0.0, ge=0, lt=1, description="share of the steps with a rising learning rate")
     weight_decay: float = Field(default=0.0, ge=0)
     clip_norm: float = Field(default=1.0, gt=0, description="largest norm of the gradient")
-    page_group: int = Field(default=1, ge=1, description="questions of one page kept together in a batch, at most")
+    page_group: Count = Field(default=1, ge=1, description="questions of one page kept together in a batch, at most")
     best_by: Literal["recall", "top1", "auc"] = Field(
         default="recall", description="validation score whose best epoch is kept; recall is at a budget of 0.25"
     )
-    threads: int = Field(default=0, ge=0, description="CPU threads; 0: as many as this process may use")
-    cache_mb: int = Field(default=1024, ge=0, description="memory for encoded pages")
+    threads: Count = Field(default=0, ge=0, description="CPU threads; 0: as many as this process may use")
+    cache_mb: Count = Field(default=1024, ge=0, description="memory for encoded pages")
     save_minutes: float = Field(default=5.0, gt=0, description="the state for --resume is saved at least this often")
 
 
@@ -217,7 +224,7 @@ def load_config(source: Path | str | None = None, settings: Sequence[str] = ()) 
     if str(source) in recipe_names() and not path.is_file():
         path = recipe_path(str(source))
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(read_small_text(path))
     except FileNotFoundError as error:
         recipes = ", ".join(recipe_names())
         raise UsageError("no such configuration file", file=path, remedy=f"recipes by name: {recipes}") from error

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pinpoint_data.atomic import write_bytes
 from pinpoint_data.errors import TrainingError
+from pinpoint_data.small_files import refuse_special
 
 _KEY = "pinpoint"
 
@@ -49,17 +50,20 @@ def read_tensors(
         TrainingError: The file is missing, damaged, of another kind, altered, or its tensors are others.
     """
     try:
+        refuse_special(path)
         with safe_open(path, framework="pt", device="cpu") as file:
             head = json.loads((file.metadata() or {}).get(_KEY, "null"))
             if not isinstance(head, dict) or head.get("kind") != kind:
                 found = head.get("kind") if isinstance(head, dict) else "another program's file"
                 raise TrainingError(f"expected {kind}, found {found}", file=path)
+            if not isinstance(head.get("facts"), dict):
+                raise TrainingError("says nothing about its tensors", file=path)
             if shapes is not None:
                 _check_shapes(path, {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}, shapes)  # noqa: SIM118
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except FileNotFoundError as error:
         raise TrainingError("no such file", file=path) from error
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise TrainingError(f"is no readable safetensors file: {error}", file=path) from error
     expected = head.pop("sha256", None)
     if expected != _digest(tensors, head):

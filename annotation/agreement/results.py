@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from pinpoint_data.errors import Problem, UsageError
@@ -256,7 +256,8 @@ class Agreement:
 
     def to_json(self, *, questions: bool = False) -> dict[str, Any]:
         """JSON-ready values (no NaN); the questions that are not disputed only on request."""
-        found: dict[str, Any] = _plain(asdict(self))
+        # The questions, which may be many, are not made ready only to be dropped.
+        found: dict[str, Any] = _plain(asdict(self if questions else replace(self, questions=())))
         if not questions:
             del found["questions"]
         return found

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from pinpoint_data.console import emit, jobs_option, json_option, workspace_argument
+from pinpoint_data.engines import engine_option, make_workers, ray_address_option
 
 
 @click.command()
@@ -36,6 +37,8 @@ from pinpoint_data.console import emit, jobs_option, json_option, workspace_argu
 @click.option("--fuzzy/--no-fuzzy", default=True, show_default=True, help="Nearly equal words where nothing is equal.")
 @click.option("--force", is_flag=True, help="Make parts anew that nothing has changed in.")
 @jobs_option
+@engine_option
+@ray_address_option
 @json_option
 @click.pass_context
 def propose(
@@ -49,6 +52,8 @@ def propose(
     fuzzy: bool,
     force: bool,
     jobs: int,
+    engine: str,
+    ray_address: str | None,
     as_json: bool,
 ) -> None:
     """Propose evidence boxes from the words of the pages of WORKSPACE.
@@ -71,7 +76,8 @@ def propose(
     if method == "first-exact" and group == "blocks":
         raise UsageError("--group blocks belongs to --method lexical, not to first-exact")
     settings = Settings(method, group, keep, support, fuzzy)  # type: ignore[arg-type]  # click checked the choices
-    run = run_proposals(Workspace.open(workspace), settings, source=source, jobs=jobs, force=force)
+    workers = make_workers(ctx, engine, jobs, ray_address)
+    run = run_proposals(Workspace.open(workspace), settings, source=source, force=force, workers=workers)
     lines = [f"{p.part}: {p.boxes:,} boxes for {p.questions:,} questions {p.state}" for p in run.parts]
     lines.append(run.outcome.text())
     if run.outcome.counts["questions-without-words"]:

@@ -30,10 +30,10 @@ def _count_or_all(ctx: click.Context, param: click.Parameter, value: str) -> int
 @click.option(
     "--questions",
     metavar="N|all",
-    default="all",
+    default="5000",
     show_default=True,
     callback=_count_or_all,
-    help="List only the N most disputed questions. Figures are over all in any case.",
+    help="List the N most disputed questions, or all. Figures are over all in any case.",
 )
 @click.option(
     "--thumbnails",

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pinpoint_data.atomic import sync_folder, write_json
+from pinpoint_data.small_files import read_small_text
 from pinpoint_data.workspace import Workspace
 
 Kind = Literal["tasks", "predictions"]
@@ -78,7 +79,7 @@ def project_folder(ws: Workspace, url: str, project: Mapping[str, Any]) -> Path:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(read_small_text(file))
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -16,6 +16,7 @@ from typing import Any
 
 from annotation.judgements import GOLD, PROPOSAL
 from pinpoint_data.errors import UsageError
+from pinpoint_data.small_files import read_small_text
 
 PREFIX = "label-studio:"
 UNKNOWN = "unknown"
@@ -87,7 +88,7 @@ def read_names(path: Path) -> dict[str, str]:
         UsageError: The file cannot be read, is neither, or gives two users one name or one user two.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_small_text(path).removeprefix("\ufeff")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot be read: {error}", file=path, remedy=_EXAMPLE) from error
     found: dict[str, str] = {}
@@ -132,7 +133,10 @@ def _json_names(text: str, path: Path) -> list[tuple[int, tuple[str, str]]]:
 
 def _csv_names(text: str, path: Path) -> list[tuple[int, tuple[str, str]]]:
     rows = csv.DictReader(io.StringIO(text), skipinitialspace=True)
-    header = set(rows.fieldnames or ())
+    try:
+        header = set(rows.fieldnames or ())
+    except csv.Error as error:
+        raise UsageError(f"is no valid CSV: {error}", file=path, remedy=_EXAMPLE) from error
     if "name" not in header or not header & {"id", "email"}:
         raise UsageError(f"has the columns {', '.join(sorted(header)) or 'none'}", file=path, remedy=_EXAMPLE)
     try:

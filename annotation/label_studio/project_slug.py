@@ -10,6 +10,7 @@ from typing import Any
 from annotation.label_studio.exports import looks_like_task
 from annotation.label_studio.ledger import slug
 from pinpoint_data.errors import UsageError
+from pinpoint_data.small_files import read_small_text
 from pinpoint_data.workspace import Workspace
 
 
@@ -79,7 +80,7 @@ def _projects(workspace: Workspace) -> dict[str, tuple[Any, Any]]:
     found = {}
     for file in sorted((workspace.path / "files" / "label-studio").glob("*/project.json")):
         try:
-            known = json.loads(file.read_text(encoding="utf-8"))
+            known = json.loads(read_small_text(file))
             found[file.parent.name] = known["project"], known.get("title")
         except (ValueError, KeyError, TypeError, AttributeError):  # the ledger says what is wrong with it
             continue

@@ -11,6 +11,7 @@ from typing import Any
 from annotation.label_studio.geometry import Cutting, Item, Rect
 from annotation.label_studio.page_images import PageImages, PagePart, SourcePage
 from pinpoint_data.errors import PageError
+from pinpoint_data.pages import check_pixels
 from pinpoint_data.workspace import Workspace
 
 
@@ -81,6 +82,7 @@ class Shelf:
             return PageError("missing-page", f"the workspace has no page {page_id!r}", remedy="ingest its source again")
         page = SourcePage(self._roots[row["source"]], row)
         try:
+            check_pixels(*page.size, Path(row["path"]))
             rects = self._cutting.parts(*page.size)
             urls = [self._images.url(PagePart(page, rect)) for rect in rects]
         except PageError as error:

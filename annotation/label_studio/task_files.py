@@ -15,6 +15,7 @@ from annotation.label_studio.interface import INSTRUCTIONS, STREAM, TASK_SCHEMA_
 from annotation.label_studio.tasks import Task
 from pinpoint_data.atomic import write_bytes, write_json, write_text
 from pinpoint_data.errors import Outcome, Problem, UsageError
+from pinpoint_data.small_files import read_small_text
 
 MAX_TASKS = 500
 MAX_BYTES = 20_000_000
@@ -94,7 +95,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     file = folder / MANIFEST
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(read_small_text(file))
     except FileNotFoundError as error:
         raise UsageError("is no export: it has no manifest.json", file=folder, remedy="name the task files") from error
     except (ValueError, RecursionError, NotADirectoryError, IsADirectoryError) as error:

@@ -7,17 +7,18 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from annotation.proposals.engine import propose_boxes
 from annotation.proposals.pagetext import PageText
 from annotation.proposals.rarity import Rarity, count_rarity
 from annotation.proposals.settings import Proposal, Settings
+from pinpoint_data.engines.base import Workers
+from pinpoint_data.engines.chunks import Chunk, missing_chunks, run_chunks
+from pinpoint_data.engines.local import LocalWorkers
 from pinpoint_data.errors import Outcome, Problem, UsageError
-from pinpoint_data.progress import progress
 from pinpoint_data.words import WordIndex
-from pinpoint_data.words.workers import Workers
 from pinpoint_data.workspace import StagedPart, Workspace
 
 _CHUNK = 200
@@ -30,7 +31,7 @@ Size = tuple[float, float]
 
 @dataclass(frozen=True)
 class PartReport:
-    """What happened to the proposals of one questions part; `state` is `made` or `unchanged`."""
+    """What happened to the proposals of one questions part; `state` is `made`, `unchanged` or `unfinished`."""
 
     part: str
     state: str
@@ -47,12 +48,10 @@ class ProposalRun:
 
 
 @dataclass(frozen=True)
-class Chunk:
-    """Questions that are worked on and saved together."""
+class Proposing:
+    """What the chunks of a part have in common."""
 
     stage: StagedPart
-    number: int
-    rows: Sequence[Row]
     sizes: Mapping[str, Size]
     rarity: Rarity
     settings: Settings
@@ -65,6 +64,7 @@ def propose(
     source: str | None = None,
     jobs: int = 1,
     force: bool = False,
+    workers: Workers | None = None,
 ) -> ProposalRun:
     """Make the proposals part of every questions part. Rows of other annotators are never touched.
 
@@ -74,6 +74,7 @@ def propose(
         source: Only questions of this source.
         jobs: Worker processes; the result does not depend on it.
         force: Also make parts anew that nothing has changed in.
+        workers: Who works; `jobs` processes of this machine by default. The result does not depend on it.
 
     Raises:
         UsageError: There are no questions (of this source), or no page has words.
@@ -81,12 +82,12 @@ def propose(
     """
     chosen = settings or Settings()
     run = ProposalRun()
-    with workspace.lock("pinpoint propose"), Workers(jobs) as workers:
+    with workspace.lock("pinpoint propose"), workers or LocalWorkers(jobs) as running:
         parts = workspace.parts_of("questions", source)
         if not workspace.count("words"):
             raise UsageError("has no words", file=workspace.path, remedy="run `pinpoint words` first")
         for part in parts:
-            _propose_part(workspace, part, chosen, workers, run, force=force)
+            _propose_part(workspace, part, chosen, running, run, force=force)
     return run
 
 
@@ -103,16 +104,15 @@ def _propose_part(
         _report(run, target, "unchanged", json.loads(known["outcome"]))
         return
     stage = workspace.staged("annotations", target, fingerprint, chunks=-(-len(rows) // _CHUNK))
-    missing = stage.missing()
-    rarity = _rarity(workspace, rows, wanted) if missing else Rarity()
-    todo = []
-    for number in missing:
-        chunk = rows[number * _CHUNK : (number + 1) * _CHUNK]
-        pages = {page: sizes[page] for row in chunk for page in row["page_ids"] if page in sizes}
-        todo.append(Chunk(stage, number, chunk, pages, rarity, settings))
-    with progress(f"proposals for {part}", sum(len(chunk.rows) for chunk in todo)) as advance:
-        for done in workers.map(make_chunk, todo):
-            advance(done)
+    todo = missing_chunks(stage, rows, _CHUNK)
+    rarity = _rarity(workspace, rows, wanted) if todo else Rarity()
+    work = partial(make_chunk, Proposing(stage, sizes, rarity, settings))
+    if failed := run_chunks(workers, work, todo, stage, label=f"proposals for {part}", key="question_id"):
+        for problem in failed:
+            run.outcome.refuse(problem)
+        boxes = workspace.count("annotations", [target] if known else [])
+        run.parts.append(PartReport(target, "unfinished", len(rows), boxes))
+        return
     outcome = Outcome()
     for note in stage.notes():
         outcome.merge(json.loads(note["outcome"]))
@@ -143,26 +143,26 @@ def _rarity(workspace: Workspace, rows: Sequence[Row], wanted: set[str]) -> Rari
     return count_rarity((row["question"] for row in rows), pages)
 
 
-def make_chunk(chunk: Chunk) -> int:
+def make_chunk(proposing: Proposing, chunk: Chunk) -> int:
     """Propose for the questions of a chunk and save them; returns their number."""
-    words = WordIndex(chunk.stage.workspace)
+    words = WordIndex(proposing.stage.workspace)
     outcome = Outcome()
     made: list[dict[str, Any]] = []
 
     @lru_cache(maxsize=256)
     def page_text(page: str) -> PageText:
-        return PageText(words.get(page), *chunk.sizes[page])
+        return PageText(words.get(page), *proposing.sizes[page])
 
     for row in chunk.rows:
         outcome.counts["questions"] += 1
-        if lost := [page for page in row["page_ids"] if page not in chunk.sizes]:
-            outcome.refuse(_lost(row, lost, chunk.stage.part))
+        if lost := [page for page in row["page_ids"] if page not in proposing.sizes]:
+            outcome.refuse(_lost(row, lost, proposing.stage.part))
             continue
         texts = [page_text(page) for page in row["page_ids"]]
-        found = propose_boxes(row["question"], row["answers"], texts, chunk.rarity, chunk.settings)
+        found = propose_boxes(row["question"], row["answers"], texts, proposing.rarity, proposing.settings)
         _count(outcome, found, texts)
-        made += _rows(row["question_id"], found, chunk.settings.annotator)
-    chunk.stage.put(chunk.number, made, {"outcome": json.dumps(outcome.to_json(), sort_keys=True)})
+        made += _rows(row["question_id"], found, proposing.settings.annotator)
+    proposing.stage.put(chunk.number, made, {"outcome": json.dumps(outcome.to_json(), sort_keys=True)})
     return len(chunk.rows)
 
 

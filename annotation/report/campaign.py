@@ -1,27 +1,75 @@
-"""Everything the report is about, read from a workspace once."""
+"""What the report is about, read from a workspace.
+
+Figures are over all questions, which may be a million: of these there is an id and a few numbers each. What the
+page shows of a single question is read of the listed ones alone: see `annotation.report.listed`.
+"""
 
 from __future__ import annotations
 
-import glob
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from annotation.judgements import GOLD, PROPOSAL, Judgement, Judgements, load_judgements
-from pinpoint_data.errors import Problem
+from annotation.judgements import GOLD, PROPOSAL, Judgement, Judgements, check_annotators, load_judgements
+from annotation.report.verdicts import Verdict
 from pinpoint_data.workspace import Workspace
 
 Row = dict[str, Any]
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
 
-_QUESTION_COLUMNS = (
-    *("question_id", "source", "split", "doc_id", "page_ids", "question", "answers"),
-    *("answer_types", "evidence_types", "answer_page_index"),
-)
-_PAGE_COLUMNS = ("page_id", "source", "path", "pdf_page", "dpi", "width", "height")
+
+class Questions:
+    """Every question of a workspace in the order of the table: id, source and split, and the area of its pages.
+
+    Attributes:
+        ids: The ids.
+        places: Id -> place in `ids`.
+        groups: (source, split) pairs, sorted.
+        group: (n,) which of them each question is in.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        table = workspace.read("questions", columns=["question_id", "source", "split", "page_ids"])
+        self.ids: list[str] = table["question_id"].to_pylist()
+        self.places = {question_id: place for place, question_id in enumerate(self.ids)}
+        names = table.group_by(["source", "split"]).aggregate([]).to_pylist()
+        self.groups: list[tuple[str, str]] = sorted((row["source"], row["split"]) for row in names)
+        self.group = np.zeros(len(self.ids), np.int64)
+        for number, (source, split) in enumerate(self.groups):
+            mine = pc.and_(pc.equal(table["source"], source), pc.equal(table["split"], split))
+            self.group[mine.to_numpy()] = number
+        self._starts, self._areas = _areas(workspace, table["page_ids"])
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __contains__(self, question_id: object) -> bool:
+        return question_id in self.places
+
+    def area(self, question_id: str, page: int) -> float:
+        """The area of a page of a known question; 0 where there is no such page, or its size is not known."""
+        place = self.places[question_id]
+        start, end = self._starts[place], self._starts[place + 1]
+        return float(self._areas[start + page]) if page < end - start else 0.0
+
+
+def _areas(workspace: Workspace, page_ids: pa.ChunkedArray) -> tuple[IntArray, FloatArray]:
+    """Where each question's pages begin, and the area of each; 0 of a page that the workspace does not know."""
+    pages = workspace.read("pages", columns=["page_id", "width", "height"])
+    known = pc.unique(pages["page_id"])
+    areas = np.zeros(len(known) + 1)
+    width, height = (pages[name].to_numpy().astype(np.float64) for name in ("width", "height"))
+    areas[pc.index_in(pages["page_id"], value_set=known).to_numpy()] = width * height
+    asked = pc.fill_null(pc.index_in(pc.list_flatten(page_ids), value_set=known), len(known)).to_numpy()
+    lengths = pc.list_value_length(page_ids).to_numpy()
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), areas[asked]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,30 +78,23 @@ class Campaign:
 
     Attributes:
         workspace: Where the pages' pixels are looked for.
-        questions: Rows of `questions`, in table order.
-        pages: Page id -> row of `pages`.
+        questions: All of them.
         people: What the annotators that are compared said.
-        references: What `gold:*` and `proposal:*` say, where they are not compared themselves.
-        quads: (question id, annotator, region id) -> corners (8 page pixels) of regions that are rotated.
-        evidence: Question id -> adjudicated boxes.
+        references: `gold:*` and `proposal:*`, where they are not compared themselves.
         verdicts: Question id -> adjudicated verdict.
-        problems: Regions and boxes that are left out, and why.
     """
 
     workspace: Workspace
-    questions: list[Row]
-    pages: dict[str, Row]
+    questions: Questions
     people: Judgements
-    references: Judgements
-    quads: dict[tuple[str, str, str], list[float]]
-    evidence: dict[str, list[Row]]
-    verdicts: dict[str, Row]
-    problems: list[Problem]
+    references: tuple[str, ...]
+    verdicts: dict[str, Verdict]
 
     def judgements(self) -> Iterator[Judgement]:
         """The people's judgements of known questions, in the order of the questions."""
-        for row in self.questions:
-            yield from self.people.by_question.get(row["question_id"], ())
+        found = self.people.by_question
+        for question_id in sorted(found.keys() & self.questions.places.keys(), key=self.questions.places.__getitem__):
+            yield from found[question_id]
 
 
 def load_campaign(workspace: Workspace, annotators: Sequence[str] = ()) -> Campaign:
@@ -68,49 +109,13 @@ def load_campaign(workspace: Workspace, annotators: Sequence[str] = ()) -> Campa
         WorkspaceError: A table is damaged.
     """
     people = load_judgements(workspace, annotators)
-    everybody = pc.unique(workspace.read("annotations", columns=["annotator"])["annotator"]).to_pylist()
-    others = [n for n in everybody if n.startswith((GOLD, PROPOSAL)) and n not in people.annotators]
-    names = [glob.escape(name) for name in others]
-    references = load_judgements(workspace, names) if names else Judgements({}, (), [])
-    evidence, problems = _evidence(workspace)
-    return Campaign(
-        workspace,
-        list(workspace.iter_rows("questions", columns=_QUESTION_COLUMNS)),
-        {row["page_id"]: row for row in workspace.iter_rows("pages", columns=_PAGE_COLUMNS)},
-        people,
-        references,
-        _quads(workspace),
-        evidence,
-        {row["question_id"]: row for row in workspace.iter_rows("verdicts")},
-        [*people.problems, *references.problems, *problems],
-    )
+    everybody = check_annotators(workspace, annotators)
+    others = {name for name in everybody if name.startswith((GOLD, PROPOSAL))} - set(people.annotators)
+    verdicts = {row["question_id"]: Verdict.of(row) for row in workspace.iter_rows("verdicts")}
+    return Campaign(workspace, Questions(workspace), people, tuple(sorted(others)), verdicts)
 
 
 def seconds_of(judgement: Judgement) -> float | None:
     """The lead time, where it is a time."""
     lead = judgement.lead_time_s
     return lead if lead is not None and math.isfinite(lead) and lead >= 0 else None
-
-
-def _quads(workspace: Workspace) -> dict[tuple[str, str, str], list[float]]:
-    table = workspace.read("annotations", columns=["question_id", "annotator", "region_id", "quad"])
-    rows = table.filter(pc.is_valid(table["quad"])).to_pylist()
-    return {
-        (row["question_id"], row["annotator"], row["region_id"]): row["quad"]
-        for row in rows
-        if len(row["quad"]) == 8 and None not in row["quad"] and np.isfinite(row["quad"]).all()
-    }
-
-
-def _evidence(workspace: Workspace) -> tuple[dict[str, list[Row]], list[Problem]]:
-    kept: dict[str, list[Row]] = {}
-    problems = []
-    for row in workspace.iter_rows("evidence"):
-        box = [row[name] for name in ("x0", "y0", "x1", "y1")]
-        if np.isfinite(box).all() and box[0] < box[2] and box[1] < box[3] and row["page_index"] >= 0:
-            kept.setdefault(row["question_id"], []).append(row)
-        else:
-            record = f"{row['question_id']}, box {row['evidence_id']}"
-            message = f"has no area or no page: {box} on page {row['page_index']}"
-            problems.append(Problem("bad-region", "evidence", record, message, "run `pinpoint adjudicate` again"))
-    return kept, problems

@@ -15,7 +15,7 @@ LISTED = 200
 
 
 def findings_json(report: Report, places: Mapping[str, int]) -> tuple[dict[str, Any], dict[str, list[int]]]:
-    """The section of findings, and the codes (as numbers) of each question.
+    """The section of findings, and the codes (as numbers) of each question that is listed.
 
     Args:
         report: What validation found.
@@ -30,7 +30,7 @@ def findings_json(report: Report, places: Mapping[str, int]) -> tuple[dict[str, 
     rows = []
     for finding in report.findings:
         number = numbers[finding.code]
-        if finding.question_id is not None:
+        if finding.question_id is not None and finding.question_id in places:
             codes = of_question.setdefault(finding.question_id, [])
             if number not in codes:
                 codes.append(number)

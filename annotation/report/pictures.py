@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from PIL import Image
 
-from annotation.report.campaign import Campaign
+from annotation.report.campaign import Row
 from annotation.report.text import shown
 from pinpoint_data.errors import PageError, PinpointError, Problem
 from pinpoint_data.pages import load_page
 from pinpoint_data.progress import track
+from pinpoint_data.workspace import Workspace
 
 PIXELS = 400_000
 LONGEST = 16_000
@@ -24,16 +25,24 @@ LONGEST = 16_000
 QUALITY = 60
 
 
-def pictures(campaign: Campaign, page_ids: Iterable[str]) -> tuple[dict[str, str], list[Problem]]:
-    """Page id -> data URI of each page that can be read, and the problems of the others."""
+def pictures(
+    workspace: Workspace, rows: Mapping[str, Row], page_ids: Iterable[str]
+) -> tuple[dict[str, str], list[Problem]]:
+    """Page id -> data URI of each page that can be read, and the problems of the others.
+
+    Args:
+        workspace: Where the pages' files are looked for.
+        rows: Page id -> row of `pages`.
+        page_ids: The pages.
+    """
     made: dict[str, str] = {}
     problems = []
     for page_id in track(list(dict.fromkeys(page_ids)), "pictures"):
-        row = campaign.pages.get(page_id)
+        row = rows.get(page_id)
         try:
             if row is None:
                 raise PageError("missing-image", "the workspace knows no such page", remedy="ingest the source again")
-            made[page_id] = data_uri(load_page(campaign.workspace.root_of(row["source"]), row))
+            made[page_id] = data_uri(load_page(workspace.root_of(row["source"]), row))
         except PinpointError as error:
             problems.append(Problem.of(error, code="no-picture", file="pages", record=shown(page_id)))
     return made, problems

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from statistics import median
 from typing import Any
 
-from annotation.judgements import DONE, Judgement
-from annotation.report.campaign import Campaign, seconds_of
+import numpy as np
+
+from annotation.judgements import Judgement
+from annotation.report.campaign import Campaign, IntArray, seconds_of
 from annotation.report.text import shown
 from pinpoint_data.schema import STATUSES
 
@@ -19,12 +21,12 @@ ORIGINS = ("accepted", "moved", "new")
 
 def progress_json(campaign: Campaign) -> dict[str, Any]:
     """Progress as the report shows it, JSON-ready: `done_by`, `sources`, `annotators`, `days`."""
-    by_question = campaign.people.by_question
-    done = {row["question_id"]: _done(by_question.get(row["question_id"], ())) for row in campaign.questions}
+    finished = {id_: sum(j.done for j in found) for id_, found in campaign.people.by_question.items()}
+    done = np.array([finished.get(id_, 0) for id_ in campaign.questions.ids], np.int64)
     judgements = list(campaign.judgements())
     return {
         "questions": len(done),
-        "done_by": _counts(done.values()),
+        "done_by": _counts(done),
         "with_skip": len({j.question_id for j in judgements if j.status == "skipped"}),
         "with_draft": len({j.question_id for j in judgements if j.status == "unfinished"}),
         "sources": _sources(campaign, done),
@@ -62,30 +64,25 @@ def day_of(judgement: Judgement) -> str | None:
     return found[0] if found else None
 
 
-def _done(judgements: Iterable[Judgement]) -> int:
-    return sum(j.done for j in judgements)
-
-
-def _counts(done: Iterable[int]) -> list[int]:
+def _counts(done: IntArray) -> list[int]:
     """Questions done by 0, 1, 2, ... annotators."""
-    counted = Counter(done)
-    return [counted[n] for n in range(max(counted, default=0) + 1)]
+    counted: list[int] = np.bincount(done, minlength=1).tolist()
+    return counted
 
 
-def _sources(campaign: Campaign, done: Mapping[str, int]) -> list[dict[str, Any]]:
-    decided = {id_ for id_, verdict in campaign.verdicts.items() if verdict["status"] in DONE}
-    groups: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for row in campaign.questions:
-        groups[row["source"], row["split"]].append(row["question_id"])
+def _sources(campaign: Campaign, done: IntArray) -> list[dict[str, Any]]:
+    verdicts = campaign.verdicts
+    decided = np.array([id_ in verdicts and verdicts[id_].reason is None for id_ in campaign.questions.ids], np.bool_)
     return [
         {
             "source": shown(source),
             "split": shown(split),
-            "questions": len(ids),
-            "done_by": _counts(done[id_] for id_ in ids),
-            "decided": sum(id_ in decided for id_ in ids),
+            "questions": int(mine.sum()),
+            "done_by": _counts(done[mine]),
+            "decided": int(decided[mine].sum()),
         }
-        for (source, split), ids in sorted(groups.items())
+        for number, (source, split) in enumerate(campaign.questions.groups)
+        for mine in [campaign.questions.group == number]
     ]
 
 

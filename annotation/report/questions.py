@@ -10,6 +10,7 @@ from typing import Any
 
 from annotation.judgements import DONE, GOLD, PROPOSAL, Judgement
 from annotation.report.campaign import Campaign, Row, seconds_of
+from annotation.report.listed import Listed
 from annotation.report.progress import ORIGINS
 from annotation.report.text import shown
 from annotation.report.verdicts import OPEN, verdict_json
@@ -43,7 +44,7 @@ def layers_json(campaign: Campaign) -> list[Cell]:
     kinds = {GOLD: ("gold", "gold"), PROPOSAL: ("proposal", "prop.")}
     references = [
         {"name": shown(name), "kind": kind, "tag": tag}
-        for name in campaign.references.annotators
+        for name in campaign.references
         for prefix, (kind, tag) in kinds.items()
         if name.startswith(prefix)
     ]
@@ -63,10 +64,10 @@ def letters(place: int) -> str:
 class QuestionRows:
     """Makes the JSON of questions, and numbers the pages, sources and splits that they name."""
 
-    def __init__(self, campaign: Campaign) -> None:
-        self.campaign = campaign
+    def __init__(self, campaign: Campaign, listed: Listed) -> None:
+        self.campaign, self.listed = campaign, listed
         self.pages, self.sources, self.splits, self.docs = Catalog(), Catalog(), Catalog(), Catalog()
-        names = (*campaign.people.annotators, *campaign.references.annotators)
+        names = (*campaign.people.annotators, *campaign.references)
         self._layers = {name: place for place, name in enumerate(names)}
 
     def row(self, row: Row) -> Cell:
@@ -74,7 +75,7 @@ class QuestionRows:
         question_id = row["question_id"]
         judged = [
             *self.campaign.people.by_question.get(question_id, ()),
-            *self.campaign.references.by_question.get(question_id, ()),
+            *self.listed.references.get(question_id, ()),
         ]
         return {
             "id": shown(question_id),
@@ -87,13 +88,13 @@ class QuestionRows:
             "pages": [self.pages.place(page_id) for page_id in row["page_ids"]],
             "answer_page": row["answer_page_index"],
             "judged": [self._judgement(judgement) for judgement in judged],
-            "evidence": [_evidence(box) for box in self.campaign.evidence.get(question_id, ())],
+            "evidence": [_evidence(box) for box in self.listed.evidence.get(question_id, ())],
             "verdict": verdict_json(self.campaign.verdicts.get(question_id)),
         }
 
     def pages_json(self) -> list[Cell]:
         """Id and size of each page that `row` has named; size 0 where the workspace does not know it."""
-        rows = [(page_id, self.campaign.pages.get(page_id)) for page_id in self.pages]
+        rows = [(page_id, self.listed.pages.get(page_id)) for page_id in self.pages]
         return [
             {"id": shown(page_id), "width": row["width"] if row else 0, "height": row["height"] if row else 0}
             for page_id, row in rows
@@ -116,7 +117,7 @@ class QuestionRows:
         """[page, x0, y0, x1, y1, role, origin (-1 for others)], and 8 numbers more for a rotated one."""
         origin = judgement.origins[place]
         region_id = judgement.region_ids[place]
-        quad = self.campaign.quads.get((judgement.question_id, judgement.annotator, region_id), [])
+        quad = self.listed.quads.get((judgement.question_id, judgement.annotator, region_id), [])
         return [
             page,
             *_rounded(box),

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
 import numpy as np
 
-from annotation.judgements import GOLD, FloatArray, Judgement
-from annotation.report.campaign import Campaign, seconds_of
-from pinpoint_data.boxes import area
+from annotation.judgements import GOLD, Judgement
+from annotation.report.campaign import Questions, Row, seconds_of
 from pinpoint_data.schema import ROLES
 
 # Bin edges; a value at or above the last one is counted in the last bin.
@@ -22,28 +21,25 @@ _SECONDS = (0, 5, 10, 20, 40, 80, 160, 320, 640, 1280)
 _COUNTS = tuple(range(12))
 
 
-@dataclass
 class _Sample:
-    """The raw numbers of one group."""
+    """The raw numbers of one group; arrays, as there may be millions."""
 
-    boxes: list[float] = field(default_factory=list)
-    percent: list[float] = field(default_factory=list)
-    width: list[float] = field(default_factory=list)
-    height: list[float] = field(default_factory=list)
-    lead: list[float] = field(default_factory=list)
-    roles: Counter[str] = field(default_factory=Counter)
+    def __init__(self) -> None:
+        self.boxes = array("q")
+        self.percent, self.width, self.height, self.lead = (array("d") for _ in range(4))
+        self.roles: Counter[str] = Counter()
 
-    def add(self, xyxy: FloatArray, areas: Sequence[float], roles: Iterable[str]) -> None:
-        """Boxes (n, 4) of one question, with the area of each one's page (0 where the page is unknown)."""
-        self.boxes.append(len(xyxy))
-        self.width += (xyxy[:, 2] - xyxy[:, 0]).tolist()
-        self.height += (xyxy[:, 3] - xyxy[:, 1]).tolist()
-        with np.errstate(over="ignore"):  # the area of an absurdly large box is infinite, and in the last bin
-            self.percent += [100 * box / page for box, page in zip(area(xyxy).tolist(), areas, strict=True) if page]
-        self.roles.update(roles)
+    def box(self, xyxy: Sequence[float], page: float, role: str) -> None:
+        """A box, with the area of its page (0 where that is unknown)."""
+        x0, y0, x1, y1 = xyxy
+        self.width.append(x1 - x0)
+        self.height.append(y1 - y0)
+        if page:
+            self.percent.append(100 * ((x1 - x0) * (y1 - y0)) / page)
+        self.roles[role] += 1
 
     def to_json(self, name: str) -> dict[str, Any]:
-        charts = [
+        charts: list[tuple[str, str, Sequence[float], array[Any]]] = [
             ("Boxes a question", "", _COUNTS, self.boxes),
             ("Area of a box", "% of the page", _PERCENT, self.percent),
             ("Width of a box", "px", _PIXELS, self.width),
@@ -58,21 +54,45 @@ class _Sample:
         }
 
 
-def statistics_json(campaign: Campaign) -> list[dict[str, Any]]:
-    """One entry for each group that has boxes or verdicts: annotators, adjudicated evidence, gold, proposals."""
-    groups = [("Annotators", list(campaign.judgements()))]
-    references = [
-        judgement
-        for row in campaign.questions
-        for judgement in campaign.references.by_question.get(row["question_id"], ())
-    ]
-    groups.append(("Gold", [j for j in references if j.annotator.startswith(GOLD)]))
-    groups.append(("Proposals", [j for j in references if not j.annotator.startswith(GOLD)]))
-    pages = {row["question_id"]: _page_areas(campaign, row["page_ids"]) for row in campaign.questions}
-    found = {name: _of_judgements(judgements, pages) for name, judgements in groups}
-    found["Adjudicated"] = _of_evidence(campaign, pages)
-    order = ("Annotators", "Adjudicated", "Gold", "Proposals")
-    return [found[name].to_json(name) for name in order if found[name].boxes or found[name].lead]
+class Statistics:
+    """Takes judgements and adjudicated boxes one by one, those of known questions only.
+
+    Args:
+        questions: The known ones.
+    """
+
+    def __init__(self, questions: Questions) -> None:
+        self._questions = questions
+        self._groups = {name: _Sample() for name in ("Annotators", "Adjudicated", "Gold", "Proposals")}
+        self._adjudicated: Counter[str] = Counter()
+
+    def add_judgement(self, judgement: Judgement, *, reference: bool) -> None:
+        """A judgement of a person, or else of gold or proposals."""
+        if judgement.question_id not in self._questions:
+            return
+        gold = judgement.annotator.startswith(GOLD)
+        sample = self._groups["Annotators" if not reference else "Gold" if gold else "Proposals"]
+        if judgement.marks:
+            sample.boxes.append(len(judgement.xyxy))
+            regions = zip(judgement.xyxy.tolist(), judgement.page.tolist(), judgement.roles, strict=True)
+            for xyxy, page, role in regions:
+                sample.box(xyxy, self._questions.area(judgement.question_id, page), role)
+        if judgement.done and (lead := seconds_of(judgement)) is not None:
+            sample.lead.append(lead)
+
+    def add_evidence(self, box: Row) -> None:
+        """A row of `evidence`."""
+        question_id = box["question_id"]
+        if question_id in self._questions:
+            self._adjudicated[question_id] += 1
+            xyxy = [box[name] for name in ("x0", "y0", "x1", "y1")]
+            area = self._questions.area(question_id, box["page_index"])
+            self._groups["Adjudicated"].box(xyxy, area, box["role"])
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """One entry for each group that has boxes or verdicts: annotators, adjudicated evidence, gold, proposals."""
+        self._groups["Adjudicated"].boxes = array("q", self._adjudicated.values())
+        return [sample.to_json(name) for name, sample in self._groups.items() if sample.boxes or sample.lead]
 
 
 def histogram(title: str, unit: str, edges: Sequence[float], values: Sequence[float]) -> dict[str, Any]:
@@ -86,32 +106,3 @@ def histogram(title: str, unit: str, edges: Sequence[float], values: Sequence[fl
         "n": len(values),
         "median": median(values),
     }
-
-
-def _page_areas(campaign: Campaign, page_ids: Sequence[str]) -> list[float]:
-    rows = [campaign.pages.get(page_id) for page_id in page_ids]
-    return [float(row["width"] * row["height"]) if row else 0.0 for row in rows]
-
-
-def _of_judgements(judgements: Iterable[Judgement], pages: dict[str, list[float]]) -> _Sample:
-    sample = _Sample()
-    for judgement in judgements:
-        if judgement.marks:
-            areas = pages[judgement.question_id]
-            sample.add(judgement.xyxy, [_at(areas, page) for page in judgement.page.tolist()], judgement.roles)
-        if judgement.done and (lead := seconds_of(judgement)) is not None:
-            sample.lead.append(lead)
-    return sample
-
-
-def _of_evidence(campaign: Campaign, pages: dict[str, list[float]]) -> _Sample:
-    sample = _Sample()
-    for question_id, areas in pages.items():
-        if rows := campaign.evidence.get(question_id):
-            xyxy = np.array([[row[name] for name in ("x0", "y0", "x1", "y1")] for row in rows], np.float64)
-            sample.add(xyxy, [_at(areas, row["page_index"]) for row in rows], [row["role"] for row in rows])
-    return sample
-
-
-def _at(areas: Sequence[float], page: int) -> float:
-    return areas[page] if page < len(areas) else 0.0

@@ -5,9 +5,10 @@ Images come as `{"bytes": .., "path": ..}`, never decoded, so that the original 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pinpoint_data.errors import SourceError
+from pinpoint_data.small_files import refuse_row_bomb, refuse_special
 from pinpoint_data.sources.splits import normal_split
 
 _ROWS_AT_ONCE = 16
@@ -66,7 +68,7 @@ def find_tables(data: Any) -> list[HFTable]:
 
 def _label(path: Path) -> str:
     """A file's name below its dataset's: two mirrors have files of the same names, often in a folder `data`."""
-    path = path.resolve()
+    path = Path(os.path.realpath(path))  # `Path.resolve` fails where links go in a circle
     base = _group(path)
     base = base.parent if base.name == "data" else base
     return path.relative_to(base.parent).as_posix()
@@ -85,7 +87,9 @@ def _split_of(stem: str) -> str | None:
 def _parquet(path: Path, label: str, split: str | None) -> HFTable:
     def rows() -> Iterator[dict[str, Any]]:
         try:
+            refuse_special(path)
             with pq.ParquetFile(path) as file:
+                refuse_row_bomb(path, file.metadata.num_rows)
                 for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE):
                     yield from batch.to_pylist()
         except (pa.ArrowException, OSError) as error:
@@ -98,10 +102,16 @@ def _saved(path: Path) -> list[HFTable]:
     from datasets import load_from_disk
 
     try:
+        for file in path.rglob("*"):
+            refuse_special(file)
         dataset = load_from_disk(path)
-    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        for part in dataset.values() if isinstance(dataset, dict) else [dataset]:
+            # Arrow believes the offsets in a file, and a damaged one would end the process.
+            part.data.table.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise SourceError(f"is no readable saved dataset: {error}", file=path, remedy="save it again") from error
-    return _in_memory(dataset, path.resolve().name)
+    # `save_to_disk` puts the images' bytes into the files: a path that stands there instead is not ours to follow.
+    return [replace(table, trusted=False) for table in _in_memory(dataset, path.resolve().name)]
 
 
 def _in_memory(data: Any, label: str) -> list[HFTable]:

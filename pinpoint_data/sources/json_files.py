@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from pinpoint_data.errors import SourceError
+from pinpoint_data.small_files import refuse_special
 from pinpoint_data.sources.base import RecordError
 from pinpoint_data.sources.fields import Fields
 
@@ -72,8 +74,7 @@ class _Decoder(json.JSONDecoder):
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) < len(pairs):
-            keys = [key for key, _ in pairs]
-            self.twice += [key for key in found if keys.count(key) > 1]
+            self.twice += [key for key, times in Counter(key for key, _ in pairs).items() if times > 1]
         return found
 
     def fault(self) -> RecordError | None:
@@ -89,6 +90,7 @@ def sniff(path: Path) -> None:
         SourceError: The file is missing, a folder, a pickle, or UTF-16.
     """
     try:
+        refuse_special(path)
         with path.open("rb") as handle:
             head = handle.read(8)
     except OSError as error:
@@ -111,10 +113,19 @@ def read_lines(path: Path) -> Iterator[RawRecord]:
         number = 0
         while line := handle.readline(MAX_RECORD_CHARS):
             number += 1
+            if len(line) == MAX_RECORD_CHARS and not line.endswith(b"\n"):
+                _skip_line(handle)
+                yield RawRecord(f"line {number}", None, RecordError("bad-json", "is longer than any real record"))
+                continue
             if number == 1:
                 line = line.removeprefix(b"\xef\xbb\xbf")
             if line.strip():
                 yield _record(decoder, line, f"line {number}")
+
+
+def _skip_line(handle: IO[bytes]) -> None:
+    while (line := handle.readline(MAX_RECORD_CHARS)) and not line.endswith(b"\n"):
+        pass
 
 
 def _record(decoder: _Decoder, line: bytes, place: str) -> RawRecord:

@@ -156,8 +156,15 @@ class PageCatalog:
         """
         path = ref.ocr_path
         if path is not None and path not in self._has_ocr:
-            self._has_ocr[path] = safe_path(self.root, path).is_file()
+            self._has_ocr[path] = _is_file(safe_path(self.root, path))
         return PurePosixPath(path).as_posix() if path is not None and self._has_ocr[path] else None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no disk takes
+        return False
 
 
 def _probed(found: PageFile | PageError, path: str) -> _Probed:

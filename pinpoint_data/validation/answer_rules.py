@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from pinpoint_data.validation.findings import FunctionRule, Hit, Limits, Rule
@@ -19,6 +21,7 @@ _LIST = re.compile(r"[,;\n]|^\s*\[| and ")
 _NOT_EXTRACTIVE = re.compile(r"non.?extractive|non.?span|list|multi.?span|none", re.IGNORECASE)
 # Shorter answers ("5", "Q1") stand somewhere on most pages by chance.
 _SURE_CHARACTERS = 4
+_QUESTIONS_AT_ONCE = 65_536
 
 
 @dataclass
@@ -66,23 +69,48 @@ def _spaced(answer: str) -> re.Pattern[str]:
     return re.compile("(?<= )" + " ?".join(map(re.escape, answer.replace(" ", ""))) + "(?= )")
 
 
-def extractive_answers(view: WorkspaceView) -> list[Answers | None]:
-    """For every question the answers to look for; None for lists, yes and no, counts and unanswerable ones."""
-    answers = view.questions["answers"]
+class ExtractiveAnswers:
+    """For every question the answers to look for; None for lists, yes and no, counts and unanswerable ones.
+
+    They stay in Arrow memory and are made one at a time: as objects they would be half of what a validation holds.
+    """
+
+    def __init__(self, view: WorkspaceView) -> None:
+        answers, types = view.questions["answers"], view.questions["answer_types"]
+        wanted, shown = [], []
+        for start in range(0, len(answers), _QUESTIONS_AT_ONCE):
+            some = answers.slice(start, _QUESTIONS_AT_ONCE)
+            found = [*_wanted(some, types.slice(start, _QUESTIONS_AT_ONCE))]
+            wanted.append(pa.array([texts for texts, _ in found], pa.list_(pa.string())))
+            shown.append(pa.array([text for _, text in found], pa.string()))
+        self._texts = pa.chunked_array(wanted, pa.list_(pa.string()))
+        self._shown = pa.chunked_array(shown, pa.string())
+
+    @property
+    def known(self) -> BoolArray:
+        """(questions,) True where there is an answer to look for."""
+        known: BoolArray = pc.is_valid(self._texts).to_numpy()
+        return known
+
+    def __getitem__(self, question: int | np.integer[Any]) -> Answers | None:
+        texts = self._texts[int(question)].as_py()
+        return None if texts is None else Answers(tuple(texts), self._shown[int(question)].as_py())
+
+
+def _wanted(answers: pa.ChunkedArray, types: pa.ChunkedArray) -> Iterator[tuple[list[str] | None, str]]:
+    """Normalised answers of each question, or None, and what is shown of them."""
     flat = normalised(pc.list_flatten(answers).combine_chunks()).to_pylist()
-    found: list[Answers | None] = []
     start = 0
-    for raw, types in zip(answers.to_pylist(), view.questions["answer_types"].to_pylist(), strict=True):
+    for raw, kinds in zip(answers.to_pylist(), types.to_pylist(), strict=True):
         texts, start = flat[start : start + len(raw)], start + len(raw)
         single = any(not _LIST.search(text) for text in raw)
-        wanted = tuple(f" {text} " for text in dict.fromkeys(texts) if text not in _NOT_ON_THE_PAGE)
-        skip = not single or any(_NOT_EXTRACTIVE.fullmatch(kind) for kind in types)
-        found.append(None if skip or not wanted else Answers(wanted, " | ".join(raw[:3])))
-    return found
+        wanted = [f" {text} " for text in dict.fromkeys(texts) if text not in _NOT_ON_THE_PAGE]
+        skip = not single or any(_NOT_EXTRACTIVE.fullmatch(kind) for kind in kinds)
+        yield None if skip or not wanted else wanted, " | ".join(raw[:3])
 
 
 def _placements(view: WorkspaceView) -> list[Placement]:
-    answers = view.once(extractive_answers)
+    answers = view.once(ExtractiveAnswers)
     placements = [_start(layer, answers) for layer in view.layers]
     wanted = np.zeros(view.pages.num_rows, dtype=np.bool_)
     by_page = [_boxes_by_page(p, wanted) for p in placements]
@@ -92,9 +120,9 @@ def _placements(view: WorkspaceView) -> list[Placement]:
     return placements
 
 
-def _start(layer: Layer, answers: Sequence[Answers | None]) -> Placement:
+def _start(layer: Layer, answers: ExtractiveAnswers) -> Placement:
     boxes = layer.boxes
-    extractive = np.array([a is not None for a in answers] + [False])  # -1, the unknown question, is the last
+    extractive = np.append(answers.known, False)  # -1, the unknown question, is the last
     usable = np.flatnonzero(boxes.whole & (boxes.page >= 0) & extractive[boxes.question])
     _, first = np.unique(boxes.group[usable], return_index=True)
     empty = np.zeros((3, len(first)), dtype=np.bool_)
@@ -117,9 +145,7 @@ def _boxes_by_page(placement: Placement, wanted: BoolArray) -> tuple[IntArray, I
     return rows, starts, number
 
 
-def _place(
-    placement: Placement, rows: IntArray, number: IntArray, text: PageText, answers: Sequence[Answers | None]
-) -> None:
+def _place(placement: Placement, rows: IntArray, number: IntArray, text: PageText, answers: ExtractiveAnswers) -> None:
     """Look for the answers of every group with boxes on one page."""
     if not len(rows):
         return
@@ -141,7 +167,7 @@ def _place(
 
 
 def _answer_hits(view: WorkspaceView, *, elsewhere: bool) -> Iterator[Hit]:
-    answers = view.once(extractive_answers)
+    answers = view.once(ExtractiveAnswers)
     for placement in view.once(_placements):
         for group in np.flatnonzero(placement.looked & ~placement.in_box):
             answer = answers[placement.questions[group]]

@@ -64,7 +64,7 @@ def page_texts(view: WorkspaceView, wanted: BoolArray) -> Iterator[PageText]:
     """
     held: list[PageText] = []
     for batch in view.word_batches(["page_id", "text", "x0", "y0", "x1", "y1"]):
-        pages = view.page_rows(batch.column("page_id"))
+        pages = view.page_rows_of_batch(batch.column("page_id"))
         texts = normalised(batch.column("text"))
         keep = (pages >= 0) & wanted[pages] & pc.not_equal(texts, "").to_numpy(zero_copy_only=False)
         batch, pages, words = batch.filter(pa.array(keep)), pages[keep], texts.filter(pa.array(keep)).to_pylist()

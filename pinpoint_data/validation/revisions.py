@@ -22,6 +22,7 @@ from typing import Any
 
 from pinpoint_data.atomic import atomic_path, sync_folder, write_json, write_text
 from pinpoint_data.errors import UsageError, WorkspaceError
+from pinpoint_data.small_files import read_small_text, refuse_special
 from pinpoint_data.tables import iter_part, write_part
 from pinpoint_data.validation.findings import Limits
 from pinpoint_data.validation.fixes import FIXABLE, Change, mended, plan
@@ -67,10 +68,12 @@ def latest(workspace: Workspace) -> Revision | None:
         return None
     file = folders[-1] / "revision.json"
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(read_small_text(file))
         parts = tuple(RevisedPart(**{name: str(value) for name, value in part.items()}) for part in found["parts"])
+        for part in parts:
+            workspace.part_path(part.table, part.part)  # which refuses what is no name
         return Revision(int(folders[-1].name), folders[-1], parts)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (UsageError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise WorkspaceError(
             f"the revision is damaged: {error}", file=file, remedy=f"move {folders[-1]} out of the workspace"
         ) from error
@@ -158,6 +161,7 @@ def undo(workspace: Workspace) -> Revision:
 
     Raises:
         UsageError: There is no revision, or a part was written anew since and its newer rows would be lost.
+        WorkspaceError: The revision is damaged; nothing is put back.
     """
     revision = latest(workspace)
     if revision is None:
@@ -172,6 +176,9 @@ def undo(workspace: Workspace) -> Revision:
                 remedy=f"the part as it was before the fix is {revision.old(part)}",
             )
     for part, found in now.items():
+        if found != part.before and _sha256_or_none(revision.old(part)) != part.before:
+            raise WorkspaceError("is not the part as it was before the fix", file=revision.old(part))
+    for part, found in now.items():
         if found != part.before:
             with atomic_path(workspace.part_path(part.table, part.part)) as beside:
                 shutil.copyfile(revision.old(part), beside)
@@ -181,6 +188,7 @@ def undo(workspace: Workspace) -> Revision:
 
 
 def _sha256(path: Path) -> str:
+    refuse_special(path)
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pinpoint_data.validation.answer_rules import extractive_answers
+from pinpoint_data.validation.answer_rules import ExtractiveAnswers
 from pinpoint_data.validation.findings import FunctionRule, Hit, Limits, Rule
 from pinpoint_data.validation.layers import BoolArray, Verdicts, is_person
 from pinpoint_data.validation.page_words import page_texts
@@ -54,7 +54,7 @@ def _boxes_without_verdict(view: WorkspaceView, limits: Limits) -> Iterator[Hit]
 
 def _answer_pages(view: WorkspaceView) -> dict[int, list[int]]:
     """For each question that a verdict calls unanswerable: the pages (0-based, its own) where an answer stands."""
-    answers = view.once(extractive_answers)
+    answers = view.once(ExtractiveAnswers)
     denied = {
         int(row)
         for layer in view.layers
@@ -80,7 +80,7 @@ def _answer_pages(view: WorkspaceView) -> dict[int, list[int]]:
 
 
 def _status_against_answers(view: WorkspaceView, limits: Limits) -> Iterator[Hit]:
-    answers, found = view.once(extractive_answers), view.once(_answer_pages)
+    answers, found = view.once(ExtractiveAnswers), view.once(_answer_pages)
     texts = view.questions["answers"]
     for verdicts in (layer.verdicts for layer in view.layers):
         questions = view.question_rows(verdicts.question_id)

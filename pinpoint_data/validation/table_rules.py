@@ -114,7 +114,7 @@ def _words_by_page(view: WorkspaceView) -> tuple[BoolArray, dict[str, int]]:
     unknown: Counter[str] = Counter()
     for batch in view.word_batches(["page_id"]):
         counted = pc.value_counts(batch.column("page_id"))
-        rows = view.page_rows(counted.field("values"))
+        rows = view.page_rows_of_batch(counted.field("values"))
         seen[rows[rows >= 0]] = True
         strangers = counted.filter(pa.array(rows < 0)).to_pylist()
         unknown.update({entry["values"]: entry["counts"] for entry in strangers})
@@ -216,7 +216,7 @@ RULES: tuple[Rule, ...] = (
         severity="info",
         what="the page has no words",
         why="Right for a picture; on a page with text its OCR file is missing or empty.",
-        remedy="look at the page; `pinpoint words --engine rapidocr` reads it from its pixels",
+        remedy="look at the page; `pinpoint words --from rapidocr` reads it from its pixels",
         function=_page_without_words,
     ),
 )

@@ -7,6 +7,7 @@ a few hundred a question, whatever the annotation tool kept beside them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -114,7 +115,8 @@ class WorkspaceView:
             table = self._of_source(self.workspace.read("questions", [part], columns))
             tables.append(table)
             parts.append(pa.repeat(part, table.num_rows))
-        self.questions = pa.concat_tables(tables)
+        # One chunk: a value out of thousands of them costs a search each.
+        self.questions = pa.concat_tables(tables).combine_chunks()
         self.question_parts = pa.chunked_array(parts, pa.string())
         self._question_ids = pc.unique(self.questions["question_id"])
         self._question_rows = _first_rows(self.questions["question_id"], self._question_ids)
@@ -131,6 +133,17 @@ class WorkspaceView:
     def page_rows(self, page_ids: pa.ChunkedArray) -> IntArray:
         """Rows of `pages` with these ids, -1 where there is none."""
         return _look_up(page_ids, self._page_ids, self._page_rows)
+
+    def page_rows_of_batch(self, page_ids: pa.Array) -> IntArray:
+        """`page_rows` for one of very many batches: that one takes up all the pages anew at each call."""
+        found = page_ids.dictionary_encode()
+        rows = [self._row_of_page.get(page_id, -1) for page_id in found.dictionary.to_pylist()]
+        chosen: IntArray = np.array(rows, np.int64)[found.indices.to_numpy()]
+        return chosen
+
+    @cached_property
+    def _row_of_page(self) -> dict[str, int]:
+        return dict(zip(self._page_ids.to_pylist(), self._page_rows.tolist(), strict=True))
 
     def question_rows(self, question_ids: pa.ChunkedArray) -> IntArray:
         """Rows of `questions` with these ids, -1 where there is none."""
@@ -155,7 +168,9 @@ class WorkspaceView:
         rows, place = self._read("annotations", [*columns, "lead_time_s"])
         group = codes_of(rows["question_id"]) * (len(pc.unique(rows["annotator"])) + 1) + codes_of(rows["annotator"])
         is_region = pc.is_valid(rows["region_id"]).to_numpy()
-        boxes, verdicts = rows.filter(pa.array(is_region)), rows.filter(pa.array(~is_region))
+        verdicts = rows.drop_columns(["region_id", "page_index", "quad", "role", "origin"]).filter(pa.array(~is_region))
+        boxes = rows.drop_columns(["status", "lead_time_s"]).filter(pa.array(is_region))
+        del rows  # hundreds of megabytes of a million questions, held while as much again is made of them
         return Layer(
             self._boxes("annotations", boxes, group[is_region], place.chosen(is_region)),
             Verdicts(

@@ -69,7 +69,7 @@ class OcrFileEngine:
         raise PageError(
             "unknown-ocr-format",
             f"is neither Textract, Azure Read, a word list nor FUNSD; its keys: {keys}",
-            remedy="store the OCR in one of these formats, or use --engine rapidocr",
+            remedy="store the OCR in one of these formats, or use --from rapidocr",
         )
 
 

@@ -26,7 +26,7 @@ class OcrPage:
 
 def bad_ocr(message: str) -> PageError:
     """The refusal of an OCR file that is not built as its format says."""
-    return PageError("bad-ocr-file", message, remedy="run the OCR of this page again, or use --engine rapidocr")
+    return PageError("bad-ocr-file", message, remedy="run the OCR of this page again, or use --from rapidocr")
 
 
 def list_at(owner: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:

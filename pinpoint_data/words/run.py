@@ -12,16 +12,17 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pinpoint_data.engines.base import NodeError, Workers
+from pinpoint_data.engines.chunks import Chunk, missing_chunks, run_chunks
+from pinpoint_data.engines.local import LocalWorkers
 from pinpoint_data.errors import Outcome, PinpointError, Problem
-from pinpoint_data.progress import progress
 from pinpoint_data.words.base import WordEngine, usable_words
 from pinpoint_data.words.engines import make_engine
-from pinpoint_data.words.workers import Workers
 from pinpoint_data.workspace import StagedPart, Workspace
 
 WORDS_VERSION = 1
@@ -34,8 +35,8 @@ Row = Mapping[str, Any]
 class PartReport:
     """What happened to the words of one pages part.
 
-    `state` is `made`, `unchanged` (its inputs are what they were), or `kept` (another engine made it, and this one was
-    not named or has nothing to read in the part).
+    `state` is `made`, `unchanged` (its inputs are what they were), `kept` (another engine made it, and this one was not
+    named or has nothing to read in the part), or `unfinished` (chunks were given up; what was there before stays).
     """
 
     part: str
@@ -53,14 +54,13 @@ class WordsRun:
 
 
 @dataclass(frozen=True)
-class Chunk:
-    """Pages that are read and saved together."""
+class Reading:
+    """What the chunks of a part have in common."""
 
     stage: StagedPart
-    number: int
     engine: WordEngine
+    settings: Mapping[str, Any]
     roots: Mapping[str, Path]
-    rows: Sequence[Row]
 
 
 def take_words(
@@ -70,6 +70,7 @@ def take_words(
     source: str | None = None,
     jobs: int = 1,
     keep_others: bool = False,
+    workers: Workers | None = None,
 ) -> WordsRun:
     """Make the words part of every pages part.
 
@@ -78,6 +79,7 @@ def take_words(
         engine: An engine or its name.
         source: Only pages of this source.
         jobs: Worker processes; the result does not depend on it.
+        workers: Who reads the pages; `jobs` processes of this machine by default. The result does not depend on it.
         keep_others: Leave words alone that another engine made (and report those whose pages have changed since).
             Without it they are replaced, but never by nothing: where the engine has nothing to read on any page of a
             part (a text layer of images), the words that are there stay.
@@ -88,15 +90,21 @@ def take_words(
     """
     chosen = make_engine(engine) if isinstance(engine, str) else engine
     run = WordsRun()
-    with workspace.lock("pinpoint words"), ExitStack() as stack:
-        workers = stack.enter_context(Workers(jobs))
+    with workspace.lock("pinpoint words"), workers or LocalWorkers(jobs) as running:
         for part in workspace.parts_of("pages", source):
-            _take_part(workspace, part, chosen, workers, run, keep_others=keep_others)
+            _take_part(workspace, part, chosen, running, run, jobs=jobs, keep_others=keep_others)
     return run
 
 
 def _take_part(
-    workspace: Workspace, part: str, engine: WordEngine, workers: Workers, run: WordsRun, *, keep_others: bool
+    workspace: Workspace,
+    part: str,
+    engine: WordEngine,
+    workers: Workers,
+    run: WordsRun,
+    *,
+    jobs: int,
+    keep_others: bool,
 ) -> None:
     rows: list[Row] = workspace.read("pages", [part]).to_pylist()
     roots = {source: workspace.root_of(source) for source in sorted({row["source"] for row in rows})}
@@ -106,19 +114,19 @@ def _take_part(
     if others and keep_others:
         _keep(workspace, part, others, pages, engine, run)
         return
-    with ThreadPoolExecutor(workers.jobs) as threads:
+    with ThreadPoolExecutor(jobs) as threads:
         stamps = list(threads.map(lambda row: engine.stamp(roots[row["source"]], row), rows))
     fingerprint = _hash([WORDS_VERSION, dict(engine.settings()), pages, stamps])
     if known and known["fingerprint"] == fingerprint:
         run.outcome.merge(json.loads(known["outcome"]))
         run.parts.append(PartReport(part, "unchanged", engine.name, workspace.count("words", [part])))
         return
-    size = engine.chunk_pages
-    stage = workspace.staged("words", part, fingerprint, chunks=-(-len(rows) // size))
-    todo = [Chunk(stage, n, engine, roots, rows[n * size : (n + 1) * size]) for n in stage.missing()]
-    with progress(f"words of {part}", sum(len(chunk.rows) for chunk in todo)) as advance:
-        for done in workers.map(make_chunk, todo):
-            advance(done)
+    stage = workspace.staged("words", part, fingerprint, chunks=-(-len(rows) // engine.chunk_pages))
+    if failed := _read(stage, rows, Reading(stage, engine, engine.settings(), roots), workers):
+        for problem in failed:
+            run.outcome.refuse(problem)
+        run.parts.append(PartReport(part, "unfinished", engine.name, workspace.count("words", [part] if known else [])))
+        return
     outcome = Outcome()
     for note in stage.notes():
         outcome.merge(json.loads(note["outcome"]))
@@ -143,14 +151,35 @@ def _keep(
     run.parts.append(PartReport(part, "kept", others["engine"], workspace.count("words", [part])))
 
 
-def make_chunk(chunk: Chunk) -> int:
-    """Read the words of a chunk's pages and save them with what was refused; returns the number of pages."""
+def _read(stage: StagedPart, rows: Sequence[Row], reading: Reading, workers: Workers) -> list[Problem]:
+    """Make the missing chunks; returns those that were given up."""
+    one_of_each = {row["source"]: reading.roots[row["source"]] / row["path"] for row in reversed(rows)}
+    return run_chunks(
+        workers,
+        partial(make_chunk, reading),
+        missing_chunks(stage, rows, reading.engine.chunk_pages),
+        stage,
+        label=f"words of {stage.part}",
+        key="page_id",
+        files=[file for file in one_of_each.values() if file.exists()],
+    )
+
+
+def make_chunk(reading: Reading, chunk: Chunk) -> int:
+    """Read the words of a chunk's pages and save them with what was refused; returns the number of pages.
+
+    Raises:
+        NodeError: The engine is another version here.
+    """
+    here = reading.engine.settings()
+    if dict(here) != dict(reading.settings):
+        raise NodeError(f"the word engine is {here} here and {reading.settings} elsewhere", remedy="install the same")
     outcome = Outcome()
     words: list[dict[str, Any]] = []
     for row in chunk.rows:
         outcome.counts["pages"] += 1
         try:
-            found = chunk.engine.read(chunk.roots[row["source"]], row)
+            found = reading.engine.read(reading.roots[row["source"]], row)
         except PinpointError as error:
             outcome.refuse(_refusal(error, row))
             continue
@@ -163,7 +192,7 @@ def make_chunk(chunk: Chunk) -> int:
             outcome.counts["pages-without-text"] += 1
         outcome.counts.update(dropped)
         words += usable.rows(row["page_id"])
-    chunk.stage.put(chunk.number, words, {"outcome": json.dumps(outcome.to_json(), sort_keys=True)})
+    reading.stage.put(chunk.number, words, {"outcome": json.dumps(outcome.to_json(), sort_keys=True)})
     return len(chunk.rows)
 
 
@@ -176,13 +205,13 @@ def _refusal(error: PinpointError, row: Row) -> Problem:
 
 
 def _stale(part: str, made_by: str, asked: str) -> Problem:
-    again = f"--fallback {made_by[5:]}" if made_by.startswith("auto+") else f"--engine {made_by}"
+    again = f"--fallback {made_by[5:]}" if made_by.startswith("auto+") else f"--from {made_by}"
     return Problem(
         "stale-words",
         f"words/{part}.parquet",
         part,
         f"its pages have changed since {made_by} made the words",
-        f"run again with {again}, or with --engine {asked} to replace them",
+        f"run again with {again}, or with --from {asked} to replace them",
     )
 
 

@@ -112,11 +112,11 @@ def test_the_result_does_not_depend_on_jobs_or_on_a_killed_run(ws: Workspace, mo
     ws.remove("annotations", "bills-train.proposal-lexical")
     calls = []
 
-    def killed(chunk: run.Chunk) -> int:
+    def killed(proposing: run.Proposing, chunk: run.Chunk) -> int:
         if calls:
             raise KeyboardInterrupt
         calls.append(chunk.number)
-        return made_chunk(chunk)
+        return made_chunk(proposing, chunk)
 
     made_chunk = run.make_chunk
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -124,7 +124,7 @@ def test_the_result_does_not_depend_on_jobs_or_on_a_killed_run(ws: Workspace, mo
         propose(ws)
     assert "bills-train.proposal-lexical" not in ws.parts("annotations")
     numbers: list[int] = []
-    monkeypatch.setattr(run, "make_chunk", lambda chunk: (numbers.append(chunk.number), made_chunk(chunk))[1])
+    monkeypatch.setattr(run, "make_chunk", lambda *both: (numbers.append(both[1].number), made_chunk(*both))[1])
     propose(ws)
     assert (numbers, files(ws)) == ([1, 2], made)
 

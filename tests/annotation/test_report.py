@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from annotation.commands.report import report
 from annotation.report import ReportOptions, write_report
+from annotation.report.build import LISTED_QUESTIONS
 from annotation.report.page import SCRIPTS, embedded
 from annotation.report.pictures import PIXELS
 from annotation.report.questions import letters
@@ -76,6 +77,25 @@ class TestCommand:
         assert set(by_id(found)) == {"toy/pages", "toy/status"}
         assert found["progress"]["questions"] == 8
         assert found["sources"] == ["toy", "other"]
+
+    def test_figures_are_over_all_questions_however_few_are_listed(self, ws, tmp_path, data):
+        invoke(ws.path, tmp_path / "r.html", "--questions", 1, "--thumbnails", 0)
+        found = data_of(tmp_path / "r.html")
+        (listed,) = found["questions"]
+        assert listed == {**by_id(data)[listed["id"]], "place": listed["place"]} | {"pages": listed["pages"]}
+        for name in ("progress", "adjudication", "agreement", "statistics", "layers", "disputed"):
+            assert found[name] == data[name], name
+        assert [code["count"] for code in found["findings"]["codes"]] == [c["count"] for c in data["findings"]["codes"]]
+        assert found["disputed"] == 2
+        assert len(found["pages"]) == len(set(listed["pages"])) < len(data["pages"])
+
+    def test_some_thousand_are_listed_unless_all_are_asked_for(self, ws, tmp_path, monkeypatch):
+        assert ReportOptions().questions == LISTED_QUESTIONS == 5000
+        asked = []
+        monkeypatch.setattr("annotation.report.write_report", lambda ws, out, options: asked.append(options) or 1 / 0)
+        for arguments in ([], ["--questions", "all"]):
+            invoke(ws.path, tmp_path / "r.html", *arguments)
+        assert [options.questions for options in asked] == [LISTED_QUESTIONS, None]
 
     def test_no_pictures(self, ws, tmp_path):
         assert invoke(ws.path, tmp_path / "r.html", "--thumbnails", 0).exit_code == 0

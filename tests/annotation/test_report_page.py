@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from annotation.report import write_report
+from annotation.report import ReportOptions, write_report
 from annotation.report.page import render
+from pinpoint_data.workspace import Workspace
 from tests.annotation.browser import chromium, chromium_page
 from tests.annotation.report_build import ANNA, HOSTILE, MARK, A, B, campaign
 
@@ -264,10 +265,32 @@ class TestPictures:
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_a_report_of_some_questions_says_so(browser, file, tmp_path):
+    with chromium_page(browser) as (page, _):
+        page.goto(file.as_uri())
+        page.wait_for_selector("html[data-ready]")
+        assert page.locator("#left-out").text_content() == ""
+        assert page.locator("#count").text_content() == f"{ALL} questions"
+    write_report(Workspace.open(file.parent / "ws"), tmp_path / "some.html", ReportOptions(questions=1))
+    with chromium_page(browser) as (page, log):
+        page.goto((tmp_path / "some.html").as_uri())
+        page.wait_for_selector("html[data-ready]")
+        assert (
+            page.locator("#left-out").text_content().startswith(f"Listed are 1 of {ALL} questions: the most disputed")
+        )
+        assert page.locator("#count").text_content() == "1 listed question"
+        assert "2 questions with different statuses" in page.locator("#disputed .lead").text_content()
+        assert "The first 1 are listed." in page.locator("#disputed .lead").text_content()
+        assert choose(page, finding="box-outside-page") == []
+        assert page.locator("#list").text_content() == "No listed question fits the filters."
+        assert log.errors == []
+
+
 def test_five_thousand_questions_stay_usable(browser, file, tmp_path):
     html = file.read_text(encoding="utf-8")
     data = json.loads(re.search(r'id="data">(.*?)</script>', html, re.DOTALL)[1])
     some = data["questions"]
+    data["progress"]["questions"] = 5000
     data["questions"] = [some[n % ALL] | {"id": f"{some[n % ALL]['id']}-{n}", "place": n} for n in range(5000)]
     (tmp_path / "many.html").write_text(render("many", data, {}), encoding="utf-8")
     with chromium_page(browser) as (page, log):

@@ -201,3 +201,25 @@ def test_misuse_is_named(tmp_path: Path) -> None:
         read_part("pages", file, ["width", "colour"])
     with pytest.raises(UsageError, match="no table 'colours'"):
         read_part("colours", file)
+
+
+def test_words_of_many_pages_alike_take_less_than_a_byte_each_and_are_no_bomb(tmp_path: Path) -> None:
+    path, pages = tmp_path / "words.parquet", 2000
+    with write_part("words", path) as writer:
+        for number in range(pages):
+            writer.write_rows(
+                [word("Total", (1.0, 9.0 * line, 20.5, 9.0 * line + 8), f"s/p{number:07d}") for line in range(60)]
+            )
+    assert path.stat().st_size < 60 * pages
+    assert count_rows("words", path) == 60 * pages
+
+
+def test_a_table_that_claims_rows_by_the_million_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "verdicts.parquet"
+    with write_part("verdicts", path, {}):
+        pass
+    labels = pq.read_schema(path).metadata
+    columns = [pa.repeat(pa.scalar("", field.type), 3_000_000) for field in TABLES["verdicts"]]
+    pq.write_table(pa.Table.from_arrays(columns, schema=TABLES["verdicts"].with_metadata(labels)), path)
+    with pytest.raises(WorkspaceError, match="claims 3,000,000 rows"):
+        count_rows("verdicts", path)

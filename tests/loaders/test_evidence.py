@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from loaders.evidence import EvidenceIndex, Verdict
+from loaders.evidence import EvidenceIndex, RowsByKey, Verdict
 from pinpoint_data.errors import UsageError
 from pinpoint_data.workspace import Workspace
 from tests.loaders.build import annotation, regions, write
@@ -150,3 +153,14 @@ def test_a_box_of_a_role_that_is_none_is_named_and_left_out(tmp_path: Path) -> N
 def test_evidence_without_a_usable_box_is_unfinished(tmp_path: Path) -> None:
     verdict, problems = verdict_of(tmp_path, regions("s/q", []))
     assert (verdict.status, problems) == ("unfinished", ["evidence-without-boxes"])
+
+
+@given(st.lists(st.lists(st.sampled_from("abcd"), max_size=9), max_size=5))
+def test_rows_are_found_in_table_order_however_they_are_scattered(chunks: list[list[str]]) -> None:
+    keys = [key for chunk in chunks for key in chunk]
+    column = pa.chunked_array(chunks, pa.string())
+    rows = RowsByKey(pa.table({"key": column, "place": pa.array(range(len(keys)), pa.int64())}), "key")
+    for key in "abcde":
+        expected = [{"key": key, "place": place} for place, found in enumerate(keys) if found == key]
+        assert rows.rows(key) == expected
+        assert (key in rows) == bool(expected)

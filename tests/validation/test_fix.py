@@ -259,7 +259,7 @@ def test_a_revision_cannot_point_out_of_the_workspace(tmp_path: Path, part: str)
     found = json.loads(file.read_text(encoding="utf-8"))
     found["parts"][0]["part"] = part
     file.write_text(json.dumps(found), encoding="utf-8")
-    with pytest.raises(UsageError, match="part name"):
+    with pytest.raises(WorkspaceError, match=r"revision\.json: the revision is damaged: part name"):
         undo(made)
 
 

@@ -56,19 +56,19 @@ def test_a_fallback_reads_the_bare_pages(ws, counting):
 def test_words_are_never_replaced_by_nothing(ws):
     assert run(ws.path, "--jobs", 1).exit_code == 0
     before = ws.part_path("words", "own-train").read_bytes()
-    named = run(ws.path, "--engine", "pdf-text", "--jobs", 1)
+    named = run(ws.path, "--from", "pdf-text", "--jobs", 1)
     assert (named.exit_code, named.output.splitlines()[0]) == (0, "own-train: 1 words kept (auto)")
     assert ws.part_path("words", "own-train").read_bytes() == before
     assert list(ws.path.glob("words/.*")) == []
 
 
 def test_an_empty_part_of_another_engine_is_made_anew(ws):
-    assert "0 words made (pdf-text)" in run(ws.path, "--engine", "pdf-text", "--jobs", 1).output
+    assert "0 words made (pdf-text)" in run(ws.path, "--from", "pdf-text", "--jobs", 1).output
     assert "1 words made (auto)" in run(ws.path, "--jobs", 1).output
 
 
 def test_words_of_another_engine_are_kept_unless_an_engine_is_named(ws, counting):
-    assert run(ws.path, "--engine", "counting", "--jobs", 1).exit_code == 0
+    assert run(ws.path, "--from", "counting", "--jobs", 1).exit_code == 0
     before = ws.part_path("words", "own-train").read_bytes()
     kept = run(ws.path, "--jobs", 1)
     assert kept.exit_code == 0
@@ -79,12 +79,12 @@ def test_words_of_another_engine_are_kept_unless_an_engine_is_named(ws, counting
     stale = run(ws.path, "--jobs", 1)
     assert stale.exit_code == 1
     assert "stale-words" in stale.output
-    assert "--engine counting" in stale.output
-    assert "own-train: 0 words made (auto)" in run(ws.path, "--engine", "auto", "--jobs", 1).output
+    assert "--from counting" in stale.output
+    assert "own-train: 0 words made (auto)" in run(ws.path, "--from", "auto", "--jobs", 1).output
 
 
 def test_misuse(ws):
-    assert isinstance(run(ws.path, "--engine", "tesseract").exception, UsageError)
+    assert isinstance(run(ws.path, "--from", "tesseract").exception, UsageError)
     assert isinstance(run(ws.path, "--source", "unknown").exception, UsageError)
-    assert run(ws.path, "--engine", "pdf-text", "--fallback", "rapidocr").exit_code == 2
+    assert run(ws.path, "--from", "pdf-text", "--fallback", "rapidocr").exit_code == 2
     assert run("--help").exit_code == 0

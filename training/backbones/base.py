@@ -118,6 +118,7 @@ def _shown(value: Any) -> str:
 
 
 _FACTORIES: dict[str, Callable[..., Backbone] | str] = {}
+_METHODS = ("grid", "encode_page", "encode_question", "spec")
 
 
 def register_backbone(name: str, factory: Callable[..., Backbone] | str) -> None:
@@ -141,16 +142,19 @@ def backbone_names() -> list[str]:
 
 
 def make_backbone(name: str, options: Mapping[str, Any] | None = None) -> Backbone:
-    """The backbone of a registered name, or of `package.module:attribute`, made with `options`.
+    """The backbone of a registered name, or of the class `package.module:attribute`, made with `options`.
 
     Raises:
-        UsageError: No such name, or the backbone does not take these options.
+        UsageError: No such name, no class of backbones, or the backbone does not take these options.
     """
     found = _FACTORIES.get(name) or (name if ":" in name else None)
     if found is None:
         known = ", ".join(_FACTORIES)
         raise UsageError(f"no backbone {name!r}; expected one of {known}, or package.module:attribute")
     factory = _imported(found) if isinstance(found, str) else found
+    # Settings come from files: `subprocess:run` with fitting options must not be called to see what it makes.
+    if name not in _FACTORIES and not all(callable(getattr(factory, method, None)) for method in _METHODS):
+        raise UsageError(f"{name!r} is no backbone: it needs {', '.join(_METHODS)}")
     try:
         backbone = factory(**(options or {}))
     except TypeError as error:

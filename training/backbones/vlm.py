@@ -32,6 +32,7 @@ class VlmBackbone:
 
     shared_dim = 0
     reads_words = False
+    wants_gpu = True
 
     def __init__(self, name: str, model: VisionLanguageModel) -> None:
         self.name, self.model = name, model

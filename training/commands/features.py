@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pinpoint_data.console import emit, jobs_option, json_option
+from pinpoint_data.engines import engine_option, make_workers, ray_address_option
 from pinpoint_data.errors import UsageError
 from training.commands.opening import model_option, model_setting
 
 if TYPE_CHECKING:
+    from pinpoint_data.engines.ray_data import RayWorkers
     from training.backbones.base import Backbone
+    from training.config import BackboneConfig
     from training.features import FeatureCache, Plan
     from training.features.pruning import PrunePlan
     from training.features.scanning import Scan
@@ -57,6 +60,12 @@ def _parse_share(ctx: click.Context, option: click.Parameter, value: str) -> tup
 @click.option("--batch-tokens", type=click.IntRange(min=1), help="Tokens encoded at once. Default: 16384.")
 @click.option("--dry-run", is_flag=True, help="Only say how many pages, tokens and bytes it would be.")
 @jobs_option
+@engine_option
+@ray_address_option
+@click.option(
+    "--ray-gpus", type=click.FloatRange(min=0), metavar="N",
+    help="With --engine ray: GPUs of each process. Default: 1 where the cluster has some and the backbone uses one.",
+)  # fmt: skip
 @json_option
 @click.pass_context
 def extract(
@@ -73,6 +82,9 @@ def extract(
     batch_tokens: int | None,
     dry_run: bool,
     jobs: int,
+    engine: str,
+    ray_address: str | None,
+    ray_gpus: float | None,
     as_json: bool,
 ) -> None:
     """Encode pages into the cache FOLDER.
@@ -87,7 +99,11 @@ def extract(
       pinpoint features extract features --workspace ws --dataset dataset --run runs/first
       pinpoint features extract features --workspace ws --config llava-next --model models/llava --share 2/8
     """
-    backbone = _backbone(config, settings, run, model)
+    if engine == "local" and ray_gpus is not None:
+        raise UsageError("--ray-gpus belongs to --engine ray")
+    workers = make_workers(ctx, engine, jobs, ray_address)
+    chosen, backbone = _backbone(config, settings, run, model)
+    from pinpoint_data.engines.ray_data import RayWorkers
     from pinpoint_data.workspace import Workspace
     from training.features import plan_extraction
     from training.features.plan import check_space
@@ -103,7 +119,10 @@ def extract(
         ctx.exit(plan.outcome.exit_code)
     check_space(folder, plan)
     started = time.monotonic()
-    stopped_by = _encode(folder, backbone, store, plan, batch_tokens, jobs)
+    if isinstance(workers, RayWorkers):
+        stopped_by = _encode_on_ray(folder, chosen, backbone, store, plan, batch_tokens, workers, ray_gpus)
+    else:
+        stopped_by = _encode(folder, backbone, store, plan, batch_tokens, jobs)
     payload |= plan.outcome.to_json() | {"seconds": time.monotonic() - started, "stopped": stopped_by is not None}
     emit(payload, f"{folder}: {plan.outcome.text(_SHOWN)}", as_json=as_json)
     if stopped_by is not None:
@@ -113,7 +132,9 @@ def extract(
     ctx.exit(plan.outcome.exit_code)
 
 
-def _backbone(config: str | None, settings: tuple[str, ...], run: Path | None, model: str | None) -> Backbone:
+def _backbone(
+    config: str | None, settings: tuple[str, ...], run: Path | None, model: str | None
+) -> tuple[BackboneConfig, Backbone]:
     from training.backbones import make_backbone
     from training.checkpoint import read_run_config
     from training.config import load_config
@@ -121,9 +142,13 @@ def _backbone(config: str | None, settings: tuple[str, ...], run: Path | None, m
     if run is not None:
         if config or settings:
             raise UsageError("--run brings its own settings; leave out --config and --set")
-        return read_run_config(run, {} if model is None else {"model": model})[1]
+        found, backbone, _ = read_run_config(run, {} if model is None else {"model": model})
+        return found.backbone, backbone
     chosen = load_config(config, [*settings, *model_setting(model)]).backbone
-    return make_backbone(chosen.name, chosen.options)
+    try:
+        return chosen, make_backbone(chosen.name, chosen.options)
+    except UsageError as error:
+        raise UsageError(error.message, file=None if settings else config, remedy=error.remedy) from error
 
 
 def _page_ids(store: PageStore, dataset: Path | None, sources: tuple[str, ...]) -> list[str]:
@@ -180,6 +205,34 @@ def _encode(
             jobs=jobs,
             stop=lambda: bool(stop),
         )
+    return stop.signal
+
+
+def _encode_on_ray(
+    folder: Path,
+    chosen: BackboneConfig,
+    backbone: Backbone,
+    store: PageStore,
+    plan: Plan,
+    batch_tokens: int | None,
+    workers: RayWorkers,
+    gpus: float | None,
+) -> int | None:
+    import torch
+
+    from training.features import create_cache
+    from training.features.blocks import BlockEncoder, extract_blocks
+    from training.features.extraction import BATCH_TOKENS
+    from training.fitting.interrupt import stop_on_signals
+
+    cache, workspace = create_cache(folder, backbone), store.workspace
+    made_of = (chosen.name, chosen.options)
+    encoder = BlockEncoder(cache, workspace.path, made_of, batch_tokens or BATCH_TOKENS, torch.get_num_threads())
+    with workers, stop_on_signals(at_once=True) as stop:
+        if gpus is None:
+            wanted = plan.todo and getattr(backbone, "wants_gpu", False) and chosen.options.get("device") != "cpu"
+            gpus = 1.0 if wanted and workers.gpus() else 0.0
+        extract_blocks(encoder, store, plan, workers, gpus=gpus, stop=lambda: bool(stop))
     return stop.signal
 
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pinpoint_data.atomic import write_json
 from pinpoint_data.errors import TrainingError, UsageError
+from pinpoint_data.small_files import read_small
 from training.backbones.base import Backbone, spec_differences
 
 CACHE_FILE = "cache.json"
@@ -94,7 +95,7 @@ def read_cache(folder: Path) -> FeatureCache:
     """
     file = folder / CACHE_FILE
     try:
-        data = file.read_bytes()
+        data = read_small(file)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise TrainingError(
             f"is no feature cache: it has no {CACHE_FILE}",

@@ -55,15 +55,15 @@ def extract(
         TrainingError: The disk or the backbone fails; what was encoded before is kept.
     """
     encoder = _Encoder(backbone, store, plan.outcome)
-    batches = _batches(plan.todo, batch_tokens)
+    todo = batches(plan.todo, batch_tokens)
     with (
         FeatureWriter(cache, shard_bytes=shard_bytes) as writer,
         progress("encode", len(plan.todo)) as advance,
         ThreadPoolExecutor(jobs, thread_name_prefix="decode-pages") as pool,
     ):
-        ahead = encoder.prepare(next(batches, []))
+        ahead = encoder.prepare(next(todo, []))
         while ahead and not stop():
-            batch, ahead = ahead, encoder.prepare(next(batches, []))
+            batch, ahead = ahead, encoder.prepare(next(todo, []))
             if encoder.wants_pixels:
                 for item in ahead:
                     item.decode_in(pool)
@@ -74,7 +74,8 @@ def extract(
     return plan.outcome
 
 
-def _batches(pages: Sequence[PlannedPage], batch_tokens: int) -> Iterator[list[PlannedPage]]:
+def batches(pages: Sequence[PlannedPage], batch_tokens: int) -> Iterator[list[PlannedPage]]:
+    """Pages that are encoded at once: as many as fit, in order."""
     batch: list[PlannedPage] = []
     held = 0
     for page in pages:

@@ -13,6 +13,7 @@ from torch import Tensor, uint8
 
 from pinpoint_data.atomic import atomic_path
 from pinpoint_data.errors import TrainingError
+from pinpoint_data.small_files import refuse_special
 from training.features.cache import FeatureCache
 from training.features.keys import PageKey
 
@@ -110,6 +111,7 @@ def read_part(cache: FeatureCache, path: Path) -> tuple[list[Entry], int]:
         FileNotFoundError: It is gone.
     """
     try:
+        refuse_special(path)
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             labels = file.schema_arrow.metadata or {}
             ours = labels.get(_FORMAT_KEY) == _FORMAT and file.schema_arrow.remove_metadata().equals(SCHEMA)

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from pinpoint_data.errors import TrainingError
+from pinpoint_data.small_files import refuse_special
 from training.features.cache import DTYPES
 from training.features.index import Entry, checksum
 from training.features.scanning import REPAIR
@@ -27,6 +28,7 @@ class ShardFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         with self._damage():
+            refuse_special(path)
             # The package's own types say nothing about most of its methods.
             self._file = cast("Any", safe_open(path, framework="pt", device="cpu"))
             self._names = frozenset(self._file.keys())

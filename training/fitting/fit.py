@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -204,8 +204,14 @@ class Trainer:
         """
         file = self.folder / STATE_FILE
         tensors, facts = read_tensors(file, _STATE_KIND)
-        if facts["config_sha256"] != config_digest(self.folder):
+        if facts.get("config_sha256") != config_digest(self.folder):
             raise TrainingError("was saved with another config.json", file=file, remedy="train anew in a new folder")
+        try:
+            self._take_state(tensors, facts)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise TrainingError(f"is not the state of this run: {error}", file=file) from error
+
+    def _take_state(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         parts: dict[str, dict[str, Tensor]] = {"aligner": {}, "criterion": {}, "optimizer": {}}
         for key, tensor in tensors.items():
             part, name = key.split(".", 1)
@@ -213,12 +219,20 @@ class Trainer:
         moments: dict[int, dict[str, Tensor]] = {}
         for key, tensor in parts["optimizer"].items():
             index, name = key.split(".")
+            # The optimizer itself takes moments of any shape.
+            if tensor.ndim and tensor.shape != self.parameters[int(index)].shape:
+                raise ValueError(f"{key} has shape {tuple(tensor.shape)}")
             moments.setdefault(int(index), {})[name] = tensor
+        step, best = facts["step"], facts["best"]
+        if not isinstance(step, int) or not 0 <= step <= self.total_steps:
+            raise ValueError(f"step {step} of {self.total_steps}")
+        if best is not None and best["validation"]:
+            float(best["validation"][self.config.fit.best_by])
         self.aligner.load_state_dict(parts["aligner"])
         self.criterion.load_state_dict(parts["criterion"])
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-        self.step, self.best = facts["step"], facts["best"]
+        self.step, self.best = step, best
 
 
 def fit(trainer: Trainer, report: Report) -> int | None:

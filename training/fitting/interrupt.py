@@ -20,8 +20,10 @@ class StopRequest:
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[StopRequest]:
+def stop_on_signals(*, at_once: bool = False) -> Iterator[StopRequest]:
     """Turn the first SIGINT or SIGTERM into a request; a second one acts as it always does.
+
+    With `at_once` the request also comes as a KeyboardInterrupt, for work that cannot be asked to look at it.
 
     Outside the main thread Python takes no handlers; there nothing is changed.
     """
@@ -34,6 +36,8 @@ def stop_on_signals() -> Iterator[StopRequest]:
     def ask(number: int, frame: FrameType | None) -> None:
         request.signal = number
         restore()
+        if at_once:
+            raise KeyboardInterrupt
 
     def restore() -> None:
         for known, handler in before.items():

@@ -46,7 +46,7 @@ def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
         for line in file:
             try:
                 record = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 return
             if not isinstance(record, dict) or not isinstance(record.get("step"), int):
                 return

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pinpoint_data.atomic import write_text
+from pinpoint_data.errors import TrainingError
 from training.checkpoint import CARD_FILE, CONFIG_FILE, DOCUMENTS_FILE, METRICS_FILE
 from training.fitting.metrics import read_metrics
 
@@ -15,11 +16,19 @@ _SCORES = {"recall": "evidence recall at 0.25", "top1": "top-1 accuracy", "auc":
 
 
 def write_card(folder: Path, *, finished: bool) -> None:
-    """Write `README.md` from `config.json`, `documents.json` and `metrics.jsonl` of the folder."""
+    """Write `README.md` from `config.json`, `documents.json` and `metrics.jsonl` of the folder.
+
+    Raises:
+        TrainingError: One of them, left by an earlier process, lacks what a card tells.
+    """
     described = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     documents = json.loads((folder / DOCUMENTS_FILE).read_text(encoding="utf-8"))
     records = list(read_metrics(folder / METRICS_FILE))
-    write_text(folder / CARD_FILE, card_text(folder.resolve().name, described, documents, records, finished=finished))
+    try:
+        card = card_text(folder.resolve().name, described, documents, records, finished=finished)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise TrainingError(f"{CONFIG_FILE} or {METRICS_FILE} is damaged: {error!r}", file=folder) from error
+    write_text(folder / CARD_FILE, card)
 
 
 def card_text(

@@ -13,7 +13,14 @@ from pinpoint_data.errors import TrainingError, UsageError
 from pinpoint_data.workspace import Workspace
 from training.backbones import make_backbone
 from training.backbones.base import Backbone
-from training.checkpoint import STATE_FILE, read_run_config, read_settings, refuse_overwriting, write_run_config
+from training.checkpoint import (
+    CONFIG_FILE,
+    STATE_FILE,
+    read_run_config,
+    read_settings,
+    refuse_overwriting,
+    write_run_config,
+)
 from training.config import TrainConfig
 from training.fitting.data import TrainingData, label_samples, split_by_document
 from training.fitting.distributed import World
@@ -101,8 +108,11 @@ def resume_run(
     if not (folder / STATE_FILE).is_file():
         raise UsageError(f"has no {STATE_FILE}: there is nothing to resume", file=folder)
     recorded: dict[str, Any] = described["data"]
-    data, geometries, cache = _read(dataset, workspace, config, backbone, recorded["sources"], features)
-    if data.fingerprint() != recorded["fingerprint"]:
+    sources = recorded.get("sources")
+    if sources is not None and not (isinstance(sources, list) and all(isinstance(name, str) for name in sources)):
+        raise TrainingError("names no sources of its data", file=folder / CONFIG_FILE)
+    data, geometries, cache = _read(dataset, workspace, config, backbone, sources, features)
+    if data.fingerprint() != recorded.get("fingerprint"):
         raise TrainingError(
             "questions, labels or documents are not those that the run was started with",
             file=dataset,

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pinpoint_data.errors import PageError, UsageError
 from pinpoint_data.pages import PDF_DPI, PageFile, load_page, probe_image, probe_pdf
 from pinpoint_data.progress import track
+from pinpoint_data.small_files import refuse_special
 from pinpoint_data.words import AutoEngine, PageWords, WordEngine, make_engine, words_of_page
 from training.pages.input import PageInput
 
@@ -91,6 +92,7 @@ def _target(file: Path) -> Path:
 
 def _probe(file: Path, dpi: float) -> Sequence[PageFile | PageError]:
     try:
+        refuse_special(file)
         with file.open("rb") as handle:
             head = handle.read(1024)
     except OSError as error:
@@ -118,7 +120,10 @@ def _page(root: Path, number: int, row: dict[str, Any], words: PageWords) -> Lon
 
 def _given_words(words: Path, row: dict[str, Any]) -> PageWords:
     target = _target(words)
-    return words_of_page(target.parent, row | {"ocr_path": target.name}, "ocr-file")
+    try:
+        return words_of_page(target.parent, row | {"ocr_path": target.name}, "ocr-file")
+    except PageError as error:
+        raise PageError(error.code, error.message, file=words, remedy=error.remedy) from error
 
 
 def _engine(engine: Engine) -> WordEngine | None:

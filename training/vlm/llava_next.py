@@ -60,6 +60,7 @@ class LlavaNext(VisionLanguageModel):
         self.patch: int = config.vision_config.patch_size
         self.side = self.tile // self.patch
         self.pinpoints = tuple((int(height), int(width)) for height, width in config.image_grid_pinpoints)
+        self._check_processor(lambda image: self._prepared([image]), self.tile)
         self.plain_prompt = MISTRAL if config.text_config.model_type == "mistral" else VICUNA
 
     @property

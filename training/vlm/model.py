@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -314,6 +314,17 @@ class VisionLanguageModel(ABC):
         try:
             return kind.from_pretrained(self.source.path)
         except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise TrainingError(f"has no usable image processor: {first_line(error)}", file=self.source.path) from error
+
+    def _check_processor(self, prepare: Callable[[Image.Image], object], side: int) -> None:
+        """Try the image processor on a blank picture: its settings are a file of their own, and need not fit the model.
+
+        Raises:
+            TrainingError: They do not.
+        """
+        try:
+            prepare(Image.new("RGB", (side, side)))
+        except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RuntimeError) as error:
             raise TrainingError(f"has no usable image processor: {first_line(error)}", file=self.source.path) from error
 
     def _processor_settings(self, names: Sequence[str]) -> dict[str, Any]:

@@ -49,6 +49,7 @@ class QwenVl(VisionLanguageModel):
         self.min_pixels = min(int(least), self.max_pixels)
         self.merge: int = config.vision_config.spatial_merge_size
         self.cell: int = config.vision_config.patch_size * self.merge
+        self._check_processor(self._patches, self.cell)
 
     @property
     def patches_a_pass(self) -> int:
@@ -82,8 +83,10 @@ class QwenVl(VisionLanguageModel):
         """Patches (n, 3 * 2 * patch * patch) in blocks of merge x merge."""
         height, width = layout.canvas
         # The processor's own resizing is Pillow's too, but only to sizes that it chooses itself.
-        resized = image.resize((width, height), Image.Resampling(self.processor.resample))
-        patches: Tensor = self.processor(images=resized, do_resize=False, return_tensors="pt")["pixel_values"]
+        return self._patches(image.resize((width, height), Image.Resampling(self.processor.resample)))
+
+    def _patches(self, image: Image.Image) -> Tensor:
+        patches: Tensor = self.processor(images=image, do_resize=False, return_tensors="pt")["pixel_values"]
         return patches
 
     def encode_prepared(self, pixels: Sequence[Tensor], layouts: Sequence[ImageLayout]) -> list[VisualTokens]:

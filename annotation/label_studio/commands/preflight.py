@@ -10,6 +10,7 @@ import click
 
 from annotation.label_studio.api_key import VARIABLE
 from pinpoint_data.console import emit, json_option
+from pinpoint_data.errors import UsageError
 
 
 @click.command()
@@ -63,6 +64,7 @@ def preflight(
     from annotation.label_studio.preflight import ImageSample, Preflight, codes_table, title_finding
     from annotation.label_studio.preflight.files import file_findings, inputs_of
     from annotation.label_studio.preflight.report import Report
+    from pinpoint_data.small_files import read_small_text
 
     if list_codes:
         click.echo(codes_table(), nl=False)
@@ -70,9 +72,13 @@ def preflight(
     if not paths:
         raise click.UsageError("name task files, or the folder of an export")
     inputs = inputs_of(paths)
-    config = config_file.read_text(encoding="utf-8", errors="replace") if config_file else inputs.config
+    config = read_small_text(config_file, "replace") if config_file else inputs.config
     images = ImageSample(sample, document_root or inputs.document_root)
-    check, report = Preflight(config, images), Report()
+    try:
+        check = Preflight(config, images)
+    except UsageError as error:
+        raise UsageError(error.message, file=config_file or paths[0], remedy=error.remedy) from error
+    report = Report()
     with ExitStack() as stack:
         if url is not None:
             from annotation.label_studio.connect import connect

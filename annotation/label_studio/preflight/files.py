@@ -14,6 +14,7 @@ from annotation.label_studio.preflight.codes import Code, Finding
 from annotation.label_studio.preflight.tasks import MAX_REQUEST_BYTES
 from annotation.label_studio.task_files import CONFIG, MAX_BYTES, MAX_TASKS, read_manifest
 from pinpoint_data.errors import Problem, SourceError, UsageError
+from pinpoint_data.small_files import read_small_text
 
 
 @dataclass
@@ -66,7 +67,7 @@ def _add_export(folder: Path, inputs: Inputs) -> None:
             if hashlib.file_digest(handle, "sha256").hexdigest() != digest:
                 inputs.findings.append(Finding(Code.CHANGED_FILE, "", "is not what the export wrote", str(path)))
     if (folder / CONFIG).is_file():
-        inputs.config = (folder / CONFIG).read_text(encoding="utf-8", errors="replace")
+        inputs.config = read_small_text(folder / CONFIG, "replace")
     images = manifest.get("images")
     root = images.get("document_root") if isinstance(images, dict) else None
     if isinstance(root, str) and "\0" not in root and Path(root).is_dir():

@@ -101,7 +101,7 @@ function lines(label, xLabel, series) {
     const end = points.at(-1);
     return [
       band && svg("path", { d: `M${[...path("low"), ...path("high").reverse()].join("L")}Z`, class: `band ${one.className}` }),
-      svg("path", { d: `M${path("value").join("L")}`, class: `line ${one.className}` }),
+      end && svg("path", { d: `M${path("value").join("L")}`, class: `line ${one.className}` }),
       points.map((point) =>
         svg(
           "circle",

@@ -8,9 +8,9 @@ function showDisputed() {
     body("disputed").append(empty(DATA.agreement ? "No question is disputed." : MISSING));
     return;
   }
-  const more = el("button", { type: "button", onclick: () => showFiltered({ disputed: true }) }, `All ${plural(places.length, "disputed question")}`);
+  const more = el("button", { type: "button", onclick: () => showFiltered({ disputed: true }) }, `${DATA.disputed > places.length ? "The listed" : "All"} ${plural(places.length, "disputed question")}`);
   body("disputed").append(
-    el("p", { class: "lead" }, `${plural(places.length, "question")} with different statuses or an agreement of at most 50 %. Worst first.`),
+    el("p", { class: "lead" }, `${plural(DATA.disputed, "question")} with different statuses or an agreement of at most 50 %. Worst first.${DATA.disputed > places.length ? ` The first ${integer(places.length)} are listed.` : ""}`),
     el("ul", { class: "cards" }, places.slice(0, CARDS).map(card)),
     places.length > CARDS ? more : "",
   );
@@ -83,6 +83,7 @@ addEventListener("keydown", (event) => {
 });
 
 setUpFilters();
+sayLeftOut();
 showProgress();
 showAgreement();
 showDisputed();

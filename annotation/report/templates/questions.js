@@ -141,15 +141,25 @@ function showFiltered(setting) {
 
 const address = (place) => `#q=${encodeURIComponent(DATA.questions[place].id)}`;
 
+/** A report of very many questions lists some of them, and says so. */
+const SOME = DATA.questions.length < DATA.progress.questions;
+
+function sayLeftOut() {
+  const [listed, all] = [DATA.questions.length, DATA.progress.questions];
+  if (SOME)
+    document.getElementById("left-out").textContent =
+      `Listed are ${integer(listed)} of ${plural(all, "question")}: the most disputed first, then those in the order of the workspace. Figures elsewhere are over all; pinpoint report --questions all lists every one.`;
+}
+
 function showList() {
   const { found, page } = state;
   const all = DATA.questions.length;
   document.getElementById("count").textContent =
-    found.length === all ? plural(all, "question") : `${integer(found.length)} of ${plural(all, "question")}`;
+    (found.length === all ? "" : `${integer(found.length)} of `) + plural(all, SOME ? "listed question" : "question");
   const rows = found.slice(page * ROWS, (page + 1) * ROWS);
   list.start = page * ROWS + 1;
   list.replaceChildren(...rows.map(listRow));
-  if (!found.length) list.replaceChildren(el("li", { class: "empty" }, "No question fits the filters."));
+  if (!found.length) list.replaceChildren(el("li", { class: "empty" }, SOME ? "No listed question fits the filters." : "No question fits the filters."));
   showPager();
   markCurrent();
 }

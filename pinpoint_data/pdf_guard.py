@@ -1,0 +1,118 @@
+"""The pages of a PDF, opened in a process of their own before they are opened in ours.
+
+A page of 4 KB can unfold to gigabytes, or draw a form that draws ten, nine deep. PDFium knows no limit for either: it
+ends the process that runs it, or never ends. So another process opens every page first, with limits, and says how far
+it came. It is started when it is needed, kept for the next PDF, and ends with ours. Where the system has no such limits
+(Windows), nothing is checked.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+MORE_BYTES = 2 * 2**30
+"""Address space that opening a page may take."""
+
+PAGE_SECONDS = 10
+"""CPU time that opening a page may take."""
+
+_END = "end"
+
+
+class _Guard:
+    """The process, and the lock that lets one thread at a time ask it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+
+    def bombs(self, path: Path, pages: int) -> frozenset[int]:
+        found: set[int] = set()
+        with self._lock:
+            start = 0
+            while start < pages:
+                start = self._opened(path, start)
+                if start < pages:
+                    found.add(start)
+                    start += 1
+        return frozenset(found)
+
+    def _opened(self, path: Path, start: int) -> int:
+        """The number of the first page from `start` on whose opening ended the process; beyond the last where none."""
+        process = self._running()
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(json.dumps([os.fspath(path.absolute()), start]) + "\n")
+        process.stdin.flush()
+        for line in process.stdout:
+            if line.strip() == _END:
+                return sys.maxsize
+            start = int(line) + 1
+        # A signal is PDFium's end, or that of a limit; an exit code is our own trouble, which our own PDFium will meet.
+        killed = process.wait() < 0
+        self.close()
+        return start if killed else sys.maxsize
+
+    def _running(self) -> subprocess.Popen[str]:
+        if self._process is None:
+            # As a file of its own, which imports nothing of ours, and (-P) nothing of the folder that we stand in.
+            command = [sys.executable, "-P", __file__]
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            )
+        return self._process
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            with self._process as process:
+                process.kill()
+            self._process = None
+
+
+_guard = _Guard()
+atexit.register(_guard.close)
+
+
+def page_bombs(path: Path, pages: int) -> frozenset[int]:
+    """Numbers of the pages of a PDF that cannot be opened within the limits; 0 is the first."""
+    return _guard.bombs(path, pages) if os.name == "posix" else frozenset()
+
+
+def _serve() -> None:
+    """Answer each line (a path, and the page to begin with) with the numbers of the pages that could be opened."""
+    import resource
+    import signal
+
+    import pypdfium2 as pdfium
+
+    space = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE") if _has_proc() else 0
+    resource.setrlimit(resource.RLIMIT_AS, (space + MORE_BYTES, space + MORE_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for line in sys.stdin:
+        path, start = json.loads(line)
+        with pdfium.PdfDocument(path) as pdf:
+            for number in range(start, len(pdf)):
+                # The kernel's own end, also where C code never comes back.
+                signal.setitimer(signal.ITIMER_PROF, PAGE_SECONDS)
+                with contextlib.suppress(pdfium.PdfiumError):  # damaged, which ours will say
+                    pdf[number].close()
+                signal.setitimer(signal.ITIMER_PROF, 0)
+                sys.stdout.write(f"{number}\n")
+                sys.stdout.flush()
+        sys.stdout.write(f"{_END}\n")
+        sys.stdout.flush()
+
+
+def _has_proc() -> bool:
+    return Path("/proc/self/statm").exists()
+
+
+if __name__ == "__main__":
+    _serve()
