@@ -33,6 +33,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from benchmarks.ratios import Ratio, hand_over
 from pinpoint_data.token_grid import even_grid
 from pinpoint_data.windows import make_windows
 from training.aligner.model import Aligner, window_tokens
@@ -222,6 +223,9 @@ def report(arguments: argparse.Namespace, rounds: list[dict[str, dict[str, objec
             f"  {side:6s} {values['seconds'] * 1e3:9.1f} ms ({time_ratio:4.1f}x faster than unfold)"
             f"  {values['bytes'] / 2**20:9.1f} MiB ({memory_ratio:4.1f}x less)"
         )
+    what = f"aligner step, pages of {arguments.size}, {arguments.device}"
+    ours, unfold = found["ours"], found["unfold"]
+    hand_over(Ratio(what, name, ours[name], "per-window unfold", unfold[name]) for name in ("seconds", "bytes"))
     floors = rounds[0]["ours"].get("floors")
     if isinstance(floors, dict):
         binding = max(floors, key=lambda name: floors[name])

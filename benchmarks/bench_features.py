@@ -28,6 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.ratios import Ratio, hand_over
 from pinpoint_data.token_grid import even_grid
 from training.backbones.base import EncodedPage
 from training.features import FeatureReader, FeatureWriter, create_cache, open_features, page_key
@@ -139,7 +140,11 @@ def main() -> None:
             for number in range(arguments.rounds):
                 for side, measure in found.items():
                     seconds[side].append(measure(steps(pages, number), work / 1e3) / len(pages))
-            report(work, {side: statistics.median(times) for side, times in seconds.items()}, page_bytes)
+            middle = {side: statistics.median(times) for side, times in seconds.items()}
+            report(work, middle, page_bytes)
+            what = f"features in random order, a consumer that works {work:.0f} ms a page"
+            waited = middle["prefetch"], middle["npy"]
+            hand_over([Ratio(what, "seconds waited a page", waited[0], "one .npy a page", waited[1])])
 
 
 def report(work: float, seconds: dict[str, float], page_bytes: int) -> None:

@@ -21,6 +21,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.ratios import Ratio, hand_over
+
 PAGES, BOXES, ANNOTATORS, WIDTH, HEIGHT = 3, 5, 3, 1700, 2200
 WHEN = "2026-03-01T10:00:00.000000Z"
 
@@ -251,6 +253,8 @@ def main() -> None:
             print(
                 f"converter  {they['seconds']:7.1f} s  {size / they['seconds']:6.1f} MB/s  {they['mib']:7.0f} MiB peak"
             )
+            what, who = f"import of a {size:.0f} MB export", "the SDK's converter to JSON_MIN"
+            hand_over(Ratio(what, name, we[name], who, they[name]) for name in ("seconds", "mib"))
             print(
                 f"ratio      {they['seconds'] / we['seconds']:7.2f} x faster   {they['mib'] / we['mib']:7.2f} x leaner"
             )

@@ -42,6 +42,7 @@ import transformers
 from PIL import Image
 
 from benchmarks.random_model import MODELS, open_random
+from benchmarks.ratios import Ratio, hand_over
 from pinpoint_data import __version__
 from pinpoint_data.atomic import write_json
 from pinpoint_data.errors import PinpointError
@@ -384,6 +385,18 @@ def main() -> None:
         measure_memory_apart(arguments, found)
     result = account(arguments, found)
     print(table(result))
+    hand_over(
+        Ratio(
+            f"{result['model']}, coverage {side['coverage']:g}, page of {page['width']} x {page['height']}",
+            "seconds to the first token",
+            side["seconds"]["first_token"],
+            "all of the page's tokens",
+            page["sides"][0]["seconds"]["first_token"],
+        )
+        for page in result["pages"]
+        for side in page["sides"]
+        if "ratio_to_vanilla" in side and side["coverage"] is not None
+    )
     if arguments.save:
         file = result_file(result, arguments.device)
         file.parent.mkdir(exist_ok=True)

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.ratios import Ratio, hand_over
 from loaders.samples import Sample, load_samples
 from pinpoint_data.errors import PinpointError
 from pinpoint_data.grids import patch_grid
@@ -90,6 +91,8 @@ def report(name: str, timed: dict[str, np.ndarray], tokens: float) -> list[str]:
     lines = [f"{name}: {len(timed['bm25'])} questions, {tokens:,.0f} tokens a page"]
     for step, values in {**timed, **totals}.items():
         middle, high = np.percentile(values, (50, 95))
+        if step in totals:
+            hand_over([Ratio(f"{name}: a question, {step}", "milliseconds", middle, "bm25", bm25)])
         lines.append(f"  {step:6} {middle:6.1f} ms   95 % below {high:6.1f} ms   {middle / bm25:5.1f} x bm25")
     return lines
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, median
 
+from benchmarks.ratios import Ratio, hand_over
 from loaders.samples import load_samples
 from pinpoint_data.errors import UsageError
 from pinpoint_data.ranking import token_budget
@@ -121,6 +122,12 @@ def report(found: Mapping[str, Turns], left_out: Mapping[str, str], tokens: Sequ
             f"{name:20s} {1e3 * fmean(own.choice):9,.2f}  {1e3 * max(own.choice):10,.2f}  "
             f"{1e3 * fmean(own.signals):10,.2f}  {ratios}  {own.memory / 2**20:9,.1f}"
         )
+    hand_over(
+        Ratio(f"a question by {name}", "seconds", own.total, base, found[base].total)
+        for name, own in found.items()
+        for base in BASELINES
+        if name != base
+    )
     for name, reason in left_out.items():
         print(f"{name:20s} {reason}")
 

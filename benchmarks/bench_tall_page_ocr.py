@@ -21,6 +21,7 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from benchmarks.ratios import Ratio, hand_over
 from pinpoint_data.words.base import PageWords
 from pinpoint_data.words.rapid import recognise
 from pinpoint_data.words.tiles import Tiling, read_tiled
@@ -155,6 +156,16 @@ def main() -> None:
         print(
             f"{way:18}{found['recall']:8.3f}{found['recall_iou']:9.3f}{found['recall_uncut']:8.3f}{found['extra']:7.0f}"
             f"{found['seconds']:8.1f}{found['cpu_seconds']:8.1f}{ratio:10.2f}{found['peak_mb']:9.0f}"
+        )
+    library, tiled = results.get("library defaults"), results.get("tiled")
+    if library and tiled:
+        what, who = f"words of a {WIDTH:,} x {HEIGHT:,} page", "RapidOCR's defaults"
+        recall, seconds = (tiled[name] for name in ("recall", "cpu_seconds"))
+        hand_over(
+            [
+                Ratio(what, "recall", recall, who, library["recall"], less_is_better=False),
+                Ratio(what, "CPU seconds", seconds, who, library["cpu_seconds"]),
+            ]
         )
     print("* words that no border of the parts cuts; the ratio is to the library's defaults")
 

@@ -16,6 +16,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from benchmarks.ratios import Ratio, hand_over
 from pinpoint_data.grids import TokenGrid, patch_grid
 from pinpoint_data.windows import (
     IGNORED,
@@ -105,6 +106,8 @@ def main() -> None:
     print(f"vectorised    {rate:>12,.0f} questions/s (median of {args.repeats}; {min(seconds):.2f} s at best)")
     print(f"shapely loop  {reference_rate:>12,.0f} questions/s (measured on {args.reference:,} questions)")
     print(f"ratio         {rate / reference_rate:>12,.0f} x, results equal on those {args.reference:,} questions")
+    what = f"labels of 49 windows, {args.boxes} boxes a question"
+    hand_over([Ratio(what, "questions/s", rate, "shapely double loop", reference_rate, less_is_better=False)])
 
 
 if __name__ == "__main__":

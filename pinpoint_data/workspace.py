@@ -29,7 +29,8 @@ from pinpoint_data.small_files import read_small_text
 from pinpoint_data.tables import PartWriter, count_rows, iter_part, part_metadata, read_part, schema_of, write_part
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9._-]*")
-_OWN_NAMES = {*TABLES, "files", "logs", ".lock", ".lock.json"}
+# With what a kill leaves of files that were being written.
+_OWN_NAMES = {*TABLES, "files", "logs", ".lock", ".lock.json", ".workspace.json.tmp", "..lock.json.tmp"}
 
 
 @dataclass(frozen=True)

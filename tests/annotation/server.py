@@ -99,20 +99,37 @@ def running_label_studio(folder: Path) -> Iterator[LabelStudio]:
         FileNotFoundError: Label Studio is not installed.
         RuntimeError: It did not come up; the message holds the end of its log.
     """
+    server, process = start_label_studio(folder)
+    try:
+        yield server
+    finally:
+        kill_label_studio(process)
+
+
+def start_label_studio(folder: Path, again: LabelStudio | None = None) -> tuple[LabelStudio, subprocess.Popen[bytes]]:
+    """Start a server, or `again` the one that was killed, with the data it had and at its old address.
+
+    Raises:
+        FileNotFoundError: Label Studio is not installed.
+        RuntimeError: It did not come up; the message holds the end of its log.
+    """
     program = find_label_studio()
     if program is None:
         raise FileNotFoundError("no label-studio: run `make label-studio`, or set PINPOINT_LABEL_STUDIO")
     folder = folder.resolve()
     data, root = folder / "data", folder / "files"
-    data.mkdir(parents=True)
-    root.mkdir()
-    log = folder / "label-studio.log"
-    port, token, email = _free_port(), secrets.token_hex(20), "admin@example.com"
-    command = [str(program), "start", "--no-browser", "--internal-host", "127.0.0.1", "--port", str(port)]
-    command += ["--username", email, "--password", PASSWORD, "--user-token", token, "--enable-legacy-api-token"]
+    data.mkdir(parents=True, exist_ok=again is not None)
+    root.mkdir(exist_ok=again is not None)
+    if again is None:
+        url, token, email = f"http://127.0.0.1:{_free_port()}", secrets.token_hex(20), "admin@example.com"
+        again = LabelStudio(url, token, email, root, folder / "label-studio.log")
+    port = again.url.rpartition(":")[2]
+    command = [str(program), "start", "--no-browser", "--internal-host", "127.0.0.1", "--port", port]
+    command += ["--username", again.email, "--password", PASSWORD, "--user-token", again.token]
+    command += ["--enable-legacy-api-token"]
     if sys.platform == "linux":
         command = [sys.executable, "-c", _DIE_WITH_PARENT, *command]
-    with log.open("wb") as output:
+    with again.log.open("ab") as output:
         process = subprocess.Popen(
             command,
             cwd=folder,
@@ -122,14 +139,19 @@ def running_label_studio(folder: Path) -> Iterator[LabelStudio]:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    server = LabelStudio(f"http://127.0.0.1:{port}", token, email, root, log)
     try:
-        _wait_until_ready(server, process)
-        yield server
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        _wait_until_ready(again, process)
+    except BaseException:
+        kill_label_studio(process)
+        raise
+    return again, process
+
+
+def kill_label_studio(process: subprocess.Popen[bytes]) -> None:
+    """End a server as a power cut would."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _environment(data: Path, root: Path) -> dict[str, str]:

@@ -47,6 +47,17 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
     assert files(tmp_path) == ["thesis.tex"]
 
 
+@pytest.mark.parametrize("left", [".workspace.json.tmp", "..lock.json.tmp"])
+def test_what_a_kill_left_of_a_first_write_does_not_stop_the_next_run(tmp_path: Path, left: str) -> None:
+    path = tmp_path / "ws"
+    path.mkdir()
+    (path / left).write_text("{")
+    made = Workspace.create(path)
+    with made.lock("a test"):
+        assert (path / "workspace.json").is_file()
+    assert files(path) == [".lock", "workspace.json"]
+
+
 def test_tables_without_their_workspace_file_are_taken_up(tmp_path: Path) -> None:
     """What the error about a damaged workspace.json tells people to do works."""
     made = Workspace.create(tmp_path / "ws")

@@ -1,0 +1,51 @@
+"""What a benchmark found out against a named alternative, and where `run_all.py` picks it up."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+RATIOS_FILE = "PINPOINT_RATIOS"
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """One quantity of ours and of an alternative, measured in the same run.
+
+    Attributes:
+        what: What was done, the same in every run.
+        quantity: What was measured, for example `seconds`.
+        ours: Its value, in the quantity's unit.
+        alternative: Who else did it.
+        theirs: Their value.
+        less_is_better: Seconds and bytes; not recall or rates.
+    """
+
+    what: str
+    quantity: str
+    ours: float
+    alternative: str
+    theirs: float
+    less_is_better: bool = True
+
+    @property
+    def times_better(self) -> float:
+        """How many times better ours is; below 1 where it is worse."""
+        return self.theirs / self.ours if self.less_is_better else self.ours / self.theirs
+
+
+def hand_over(ratios: Iterable[Ratio]) -> None:
+    """Append ratios to the file that the environment names; without one, only people read what was printed."""
+    name = os.environ.get(RATIOS_FILE)
+    if name:
+        with Path(name).open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(asdict(ratio)) + "\n" for ratio in ratios)
+
+
+def taken(file: Path) -> list[Ratio]:
+    """What a benchmark handed over."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    return [Ratio(**json.loads(line)) for line in lines]
