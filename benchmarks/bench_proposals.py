@@ -26,6 +26,7 @@ from typing import Any
 
 from annotation.proposals import Settings, propose
 from annotation.proposals.evaluation import Evaluation, evaluate, to_json, to_text
+from benchmarks.ratios import Ratio, hand_over
 from pinpoint_data.demo import Runner
 from pinpoint_data.workspace import Workspace
 
@@ -177,15 +178,22 @@ def main() -> None:
         found = list(evaluations(workspace, arguments.half))
         print(f"\n{arguments.half} half of the documents\n")
         print("\n\n".join(map(to_text, found)))
-        # The second annotator is the default; the first one takes the first place that says the answer.
-        baseline, ours = (evaluation.summaries for evaluation in found[:2])
-        hand_over(
-            Ratio(f"proposals on {name}", "F1 at IoU .5", float(ours[name].f1), "first exact match",
-                  float(baseline[name].f1), less_is_better=False)
-            for name in ours
-        )  # fmt: skip
+        hand_over_scores(*found[:2])
         if arguments.json:
             arguments.json.write_text(json.dumps([to_json(evaluation) for evaluation in found], indent=2))
+
+
+def hand_over_scores(baseline: Evaluation, ours: Evaluation) -> None:
+    """The default proposals beside the first place that says the answer, where both have a score."""
+    for name, summary in ours.summaries.items():
+        other = baseline.summaries[name]
+        for quantity, own, theirs in (
+            ("F1 at IoU .5", summary.f1, other.f1),
+            ("evidence recall", summary.evidence_recall, other.evidence_recall),
+        ):
+            if own is not None and theirs is not None:
+                what = f"proposals, {name}"
+                hand_over([Ratio(what, quantity, own.mean, "first exact match", theirs.mean, less_is_better=False)])
 
 
 if __name__ == "__main__":
