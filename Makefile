@@ -7,7 +7,7 @@ OUT    ?= demo-out
 LABEL_STUDIO ?= .venv-label-studio
 export HF_HUB_OFFLINE = 1
 
-.PHONY: install label-studio demo test check format pictures bench campaign
+.PHONY: install label-studio demo test check format pictures bench campaign campaigns
 
 install: $(VENV)/installed
 
@@ -55,9 +55,14 @@ campaign: install label-studio
 	PINPOINT_LABEL_STUDIO=$(abspath $(LABEL_STUDIO)/bin/label-studio) \
 	  $(BIN)/python -m tests.e2e.campaign build/campaign --tasks 500 --pictures docs/images
 
-# Every ratio the README quotes; on real pages: benchmarks/real_pages.py DATA OUT.
-bench: install
-	$(BIN)/python benchmarks/bench_startup.py
-	$(BIN)/python benchmarks/bench_window_labels.py
-	$(BIN)/python benchmarks/bench_aligner.py
-	$(BIN)/python benchmarks/bench_tall_page_ocr.py
+# Every ratio of the README and of benchmarks/ in one table, medians of three runs. With real pages:
+# `make bench DATA=FOLDER LONG=--long`; LONG also trains what takes hours.
+bench: install label-studio
+	$(BIN)/python benchmarks/run_all.py build/bench $(if $(DATA),--data $(DATA)) $(LONG)
+
+# Kills, full disks and meetings; hostile files; growth to a million questions. Hours; the tables are in docs/campaigns.
+campaigns: install label-studio
+	PINPOINT_LABEL_STUDIO=$(abspath $(LABEL_STUDIO)/bin/label-studio) \
+	  $(BIN)/python -m tests.campaigns.crash build/campaigns/crash
+	$(BIN)/python -m tests.campaigns.hostile build/campaigns/hostile --cases 10000
+	$(BIN)/python benchmarks/growth.py build/campaigns/growth

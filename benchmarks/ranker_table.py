@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.ranker_cells import BUDGETS, REFERENCE, ROWS, SEEDED, TRAINED, WHOLE_DOCUMENTS, Bench, Cell
+from benchmarks.ratios import hand_over_recalls
 from loaders.manifest import MANIFEST
 from pinpoint_data import __version__
 from pinpoint_data.atomic import write_json, write_text
@@ -242,6 +243,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     shown = list(tables(summary))
     write_text(given.out / "ranker-table.md", markdown_report("Ranker", head_lines(summary), shown))
     print(terminal(head_lines(summary), shown))
+    scores = {source: own["scores"] for source, own in summary["sources"].items()}
+    others = [name for name in ("bm25", "boosted-trees", "random") if name in given.variants]
+    hand_over_recalls("held-out documents", scores, [REFERENCE] if REFERENCE in given.variants else [], others)
 
 
 if __name__ == "__main__":

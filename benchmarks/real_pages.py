@@ -10,6 +10,7 @@ training documents.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from pathlib import Path
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from datasets import load_dataset
 
+from benchmarks.ratios import hand_over_recalls
 from pinpoint_data.demo import Runner
 from pinpoint_data.workspace import Workspace
 
@@ -118,6 +120,8 @@ def main() -> None:
     common = ("--dataset", dataset, "--workspace", workspace)
     runner.pinpoint("Train", "train", run, *common, *sources, *settings)
     runner.pinpoint("Evaluate", "evaluate", run, *common, "--out", arguments.out / "evaluation")
+    scores = json.loads((arguments.out / "evaluation" / "evaluation.json").read_text(encoding="utf-8"))["scores"]
+    hand_over_recalls("held-out documents", scores, ["aligner"], ["bm25", "random"])
     print(f"\nwhole job: {time.monotonic() - started:.0f} s")
 
 
