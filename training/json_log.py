@@ -101,11 +101,7 @@ class JsonLog:
             return None
         self._reader.seek(start)
         try:
-            line = self._reader.readline()
-            found = json.loads(line)
-            if b"\\ud" in line.lower():
-                json.dumps(found, ensure_ascii=False).encode("utf-8")  # half a pair could not be written again
-            return parse(found)
+            return parse(json.loads(self._reader.readline()))
         except _UNUSABLE:
             del self._starts[key]
             self.unreadable += 1

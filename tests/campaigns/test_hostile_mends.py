@@ -329,8 +329,10 @@ class TestRowsOfTables:
 
 
 def test_half_a_pair_in_a_log_is_an_unreadable_line(tmp_path: Path) -> None:
-    from training.json_log import JsonLog
+    from training.benchmark.log import BenchmarkLog
 
-    put(tmp_path / "log.jsonl", '{"key": "a", "text": "\\ud800"}\n{"key": "b", "text": "\\ud83d\\ude00"}\n')
-    with JsonLog(tmp_path / "log.jsonl") as log:
-        assert log.read("a", dict) is None and log.read("b", dict) is not None and log.unreadable == 1
+    row = '"scores": {}, "box_recall": [], "seconds": {}, "flops": {}, "clipped": 0.0, "device": '
+    lines = [f'{{"key": "{key}", {row}"{device}"}}\n' for key, device in (("a", "\\ud800"), ("b", "\\ud83d\\ude00"))]
+    put(tmp_path / "log.jsonl", "".join(lines))
+    with BenchmarkLog(tmp_path / "log.jsonl") as log:
+        assert log.get("a", (0, 7)) is None and log.get("b", (0, 7)) is not None and log.unreadable == 1

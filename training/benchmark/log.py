@@ -65,7 +65,7 @@ class Row:
             _numbers(found["seconds"]),
             _numbers(found["flops"]),
             float(finite(found["clipped"])),
-            str(found["device"]),
+            _text(found["device"]),
         )
 
 
@@ -86,4 +86,11 @@ class BenchmarkLog(JsonLog):
 
 
 def _numbers(found: Mapping[str, Any]) -> dict[str, float]:
-    return {name: float(finite(value)) for name, value in found.items()}
+    return {_text(name): float(finite(value)) for name, value in found.items()}
+
+
+def _text(found: Any) -> str:
+    """Text that the tables can hold: half a surrogate pair is a ValueError."""
+    text = str(found)
+    text.encode("utf-8")
+    return text
