@@ -70,6 +70,13 @@ class TestPipes:
         with pytest.raises(SourceError, match="not a regular file"):
             ingest(tmp_path / "ws", "huggingface", tmp_path / "saved")
 
+    def test_a_link_to_nowhere_in_a_saved_dataset_is_nobodys_business(self, tmp_path: Path) -> None:
+        row = {"questionId": "1", "question": "?", "answers": ["x"], "image": {"bytes": picture(60, 40), "path": None}}
+        found = datasets.Dataset.from_list([row]).cast_column("image", datasets.Image(decode=False))
+        found.save_to_disk(tmp_path / "saved")
+        (tmp_path / "saved" / "notes").symlink_to(tmp_path / "not fetched")
+        assert ingest(tmp_path / "ws", "huggingface", tmp_path / "saved").outcome.counts["questions"] == 1
+
 
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no endless file")
 def test_files_without_an_end_are_not_read(ws: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
