@@ -29,6 +29,7 @@ from pathlib import Path
 from benchmarks.growth_input import SOURCE
 
 SIZES = (10_000, 100_000, 1_000_000)
+EVERY = 10
 LOAD = """
 import sys
 from datasets import load_dataset
@@ -131,6 +132,11 @@ def measure(command: Sequence[str], log: Path) -> Measure:
     return Measure(wall, cpu, max(peak, usage.ru_maxrss / 1024), process.returncode, said)
 
 
+def folder_of(out: Path, questions: int, every: int) -> Path:
+    """Where the files and results of a size are."""
+    return out / (str(questions) if every == EVERY else f"{questions}-every-{every}")
+
+
 def run_size(out: Path, questions: int, every: int, chosen: Sequence[str] = ()) -> dict[str, Measure]:
     """Run what is missing of one size; all results it has then.
 
@@ -143,7 +149,7 @@ def run_size(out: Path, questions: int, every: int, chosen: Sequence[str] = ()) 
     Raises:
         SystemExit: A command failed; its output is in the folder's `logs`.
     """
-    folder = out / (str(questions) if every == 10 else f"{questions}-every-{every}")
+    folder = folder_of(out, questions, every)
     (folder / "logs").mkdir(parents=True, exist_ok=True)
     results = folder / "results.json"
     found = {name: Measure(**row) for name, row in json.loads(results.read_text()).items()} if results.exists() else {}
@@ -187,14 +193,16 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
     parser.add_argument("--commands", nargs="+", default=[], help="measure these, again where they were measured")
-    parser.add_argument("--every", type=int, default=10, help="every so manieth question is annotated, by three people")
+    parser.add_argument(
+        "--every", type=int, default=EVERY, help="every so manieth question is annotated, by three people"
+    )
     parser.add_argument("--keep-not", action="store_true", help="remove a size's files when it is done")
     arguments = parser.parse_args()
     results = []
     for size in arguments.sizes:
         results.append(run_size(arguments.out, size, arguments.every, arguments.commands))
         if arguments.keep_not:
-            folder = arguments.out / (str(size) if arguments.every == 10 else f"{size}-every-{arguments.every}")
+            folder = folder_of(arguments.out, size, arguments.every)
             for name in ("data", "ws", "dataset", "cache"):
                 shutil.rmtree(folder / name, ignore_errors=True)
     print()

@@ -16,13 +16,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     On any exception (Ctrl-C too) the temporary file is removed and `path` is untouched. After `kill -9` a
     hidden `.NAME.tmp` may remain beside; the next write of the same file replaces it. A link that somebody planted
-    in the place of either is replaced and never followed.
+    in the place of either is replaced and never followed. Two writers of one file at once need a lock.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.tmp")
+    beside.unlink(missing_ok=True)
+    beside.touch(exist_ok=False)
     try:
-        beside.unlink(missing_ok=True)
-        beside.touch(exist_ok=False)
         yield beside
         with beside.open("rb+") as handle:
             os.fsync(handle.fileno())

@@ -27,8 +27,8 @@ from pinpoint_data.pdf_guard import page_bombs
 MAX_PAGE_PIXELS = 89_478_485
 """Pages above this many pixels are refused (Pillow's own warning limit; real infographics reach 29 million)."""
 
-MAX_PDF_PAGES = 20_000
-"""PDFs of more pages are refused: a small file can claim millions, each of which would be listed."""
+MAX_PDF_PAGES, PDF_PAGE_BYTES = 20_000, 100
+"""PDFs of more pages that have fewer bytes a page are refused: a small file can claim millions, each to be listed."""
 
 IMAGE_FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF")
 PDF_DPI = 144.0
@@ -111,15 +111,17 @@ def probe_pdf(root: Path, relative: str, dpi: float = PDF_DPI) -> list[PageFile 
         PageError: `missing-image`, `encrypted-pdf`, `unreadable-pdf`, `decompression-bomb`, `path-escapes-root`.
     """
     path = safe_path(root, relative)
-    digest = hashlib.sha256(_read(path)).hexdigest()
+    data = _read(path)
+    digest, most = hashlib.sha256(data).hexdigest(), max(MAX_PDF_PAGES, len(data) // PDF_PAGE_BYTES)
+    del data
     name = PurePosixPath(relative).as_posix()
     pages: list[PageFile | PageError] = []
     with open_pdf(path) as pdf:
         count = len(pdf)
-    if count > MAX_PDF_PAGES:
+    if count > most:
         raise PageError(
             "decompression-bomb",
-            f"{count:,} pages are more than the {MAX_PDF_PAGES:,} allowed",
+            f"{count:,} pages are more than the {most:,} allowed in a file of this size",
             file=path,
             remedy="split the PDF",
         )
@@ -130,11 +132,12 @@ def probe_pdf(root: Path, relative: str, dpi: float = PDF_DPI) -> list[PageFile 
                 if index in bombs:
                     raise PageError(
                         "decompression-bomb",
-                        "opening it takes too much memory or time",
+                        "opening it, or pages before it, takes too much memory or time",
                         file=path,
                         record=f"page {index}",
                     )
-                width, height = rendered_size(pdf[index], dpi)
+                # Not of the opened page: its content was unfolded by the guard, and need not be again for its size.
+                width, height = rendered_size(pdf.get_page_size(index), dpi)
                 check_pixels(width, height, path)
                 pages.append(PageFile(name, index, dpi, width, height, digest))
             except pdfium.PdfiumError as error:
@@ -144,9 +147,9 @@ def probe_pdf(root: Path, relative: str, dpi: float = PDF_DPI) -> list[PageFile 
     return pages
 
 
-def rendered_size(page: pdfium.PdfPage, dpi: float) -> tuple[int, int]:
-    """Pixels (width, height) of a PDF page rendered at `dpi`, as PDFium rounds them."""
-    width, height = page.get_size()
+def rendered_size(points: tuple[float, float], dpi: float) -> tuple[int, int]:
+    """Pixels (width, height) of a PDF page of so many points rendered at `dpi`, as PDFium rounds them."""
+    width, height = points
     return math.ceil(width * dpi / 72), math.ceil(height * dpi / 72)
 
 
@@ -229,7 +232,7 @@ def _render(path: Path, index: int, dpi: float) -> Image.Image:
     with open_pdf(path) as pdf:
         try:
             page = pdf[index]
-            check_pixels(*rendered_size(page, dpi), path)
+            check_pixels(*rendered_size(page.get_size(), dpi), path)
             image: Image.Image = page.render(scale=dpi / 72).to_pil()
             return image.convert("RGB")
         except pdfium.PdfiumError as error:

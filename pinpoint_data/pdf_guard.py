@@ -3,7 +3,7 @@
 A page of 4 KB can unfold to gigabytes, or draw a form that draws ten, nine deep. PDFium knows no limit for either: it
 ends the process that runs it, or never ends. So another process opens every page first, with limits, and says how far
 it came. It is started when it is needed, kept for the next PDF, and ends with ours. Where the system has no such limits
-(Windows), nothing is checked.
+(Windows), nothing is checked; where it limits no memory (macOS), time alone is.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import atexit
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -22,6 +23,9 @@ MORE_BYTES = 2 * 2**30
 
 PAGE_SECONDS = 10
 """CPU time that opening a page may take."""
+
+MOST_BOMBS = 3
+"""Such pages of one PDF that are waited for; those behind them are not tried."""
 
 _END = "end"
 
@@ -36,35 +40,53 @@ class _Guard:
     def bombs(self, path: Path, pages: int) -> frozenset[int]:
         found: set[int] = set()
         with self._lock:
-            start = 0
-            while start < pages:
-                start = self._opened(path, start)
-                if start < pages:
+            start, suspect = 0, -1
+            while start < pages and len(found) < MOST_BOMBS:
+                start, out_of_time = self._opened(path, start)
+                if start >= pages:
+                    break
+                # A process may also be ended by others, or be full of what it opened before: a fresh one decides.
+                if out_of_time or start == suspect:
                     found.add(start)
                     start += 1
-        return frozenset(found)
+                else:
+                    suspect = start
+        return frozenset(found.union(range(start, pages)))
 
-    def _opened(self, path: Path, start: int) -> int:
-        """The number of the first page from `start` on whose opening ended the process; beyond the last where none."""
+    def _opened(self, path: Path, start: int) -> tuple[int, bool]:
+        """Open all pages from `start` on.
+
+        Returns:
+            The number of the page whose opening ended the process, beyond the last where none did; and whether it
+            ended for lack of time.
+        """
         process = self._running()
         assert process.stdin is not None and process.stdout is not None
         process.stdin.write(json.dumps([os.fspath(path.absolute()), start]) + "\n")
         process.stdin.flush()
         for line in process.stdout:
             if line.strip() == _END:
-                return sys.maxsize
+                return sys.maxsize, False
             start = int(line) + 1
         # A signal is PDFium's end, or that of a limit; an exit code is our own trouble, which our own PDFium will meet.
-        killed = process.wait() < 0
+        code = process.wait()
         self.close()
-        return start if killed else sys.maxsize
+        return start if code < 0 else sys.maxsize, code == -signal.SIGPROF
 
     def _running(self) -> subprocess.Popen[str]:
+        # One that was ended since the last PDF, or that is not ours but that of the process we were forked from.
+        if self._process is not None and self._process.poll() is not None:
+            self.close()
         if self._process is None:
-            # As a file of its own, which imports nothing of ours, and (-P) nothing of the folder that we stand in.
-            command = [sys.executable, "-P", __file__]
+            # As a file of its own, which imports nothing of ours, and (-P) nothing of the folder that we stand in;
+            # in a session of its own, where no Ctrl-C ends it amid an honest page.
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+                [sys.executable, "-P", __file__],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                start_new_session=True,
             )
         return self._process
 
@@ -81,19 +103,21 @@ atexit.register(_guard.close)
 
 
 def page_bombs(path: Path, pages: int) -> frozenset[int]:
-    """Numbers of the pages of a PDF that cannot be opened within the limits; 0 is the first."""
+    """Numbers (from 0) of the pages of a PDF that cannot be opened within the limits, or stand behind several such."""
     return _guard.bombs(path, pages) if os.name == "posix" else frozenset()
 
 
 def _serve() -> None:
     """Answer each line (a path, and the page to begin with) with the numbers of the pages that could be opened."""
     import resource
-    import signal
 
     import pypdfium2 as pdfium
 
-    space = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE") if _has_proc() else 0
-    resource.setrlimit(resource.RLIMIT_AS, (space + MORE_BYTES, space + MORE_BYTES))
+    taken = Path("/proc/self/statm")
+    space = int(taken.read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE") if taken.exists() else 0
+    # Refused where a lower limit is set already, which does as well, and on macOS.
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_AS, (space + MORE_BYTES, space + MORE_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for line in sys.stdin:
         path, start = json.loads(line)
@@ -108,10 +132,6 @@ def _serve() -> None:
                 sys.stdout.flush()
         sys.stdout.write(f"{_END}\n")
         sys.stdout.flush()
-
-
-def _has_proc() -> bool:
-    return Path("/proc/self/statm").exists()
 
 
 if __name__ == "__main__":

@@ -36,6 +36,16 @@ def refuse_row_bomb(path: Path, rows: int) -> None:
         raise OSError(errno.EFBIG, f"claims {rows:,} rows in {size:,} bytes", str(path))
 
 
+def read_regular(path: Path) -> bytes:
+    """The bytes of a file of our own that grows with the work, and may be of any size.
+
+    Raises:
+        OSError: It cannot be read, or is no regular file.
+    """
+    refuse_special(path)
+    return path.read_bytes()
+
+
 def read_small(path: Path) -> bytes:
     """The bytes of a file that is read whole because it is small.
 

@@ -237,28 +237,33 @@ def read_run_config(
 
 def _recorded_backbone(file: Path, recorded: BackboneConfig) -> Backbone:
     """The backbone; a model is recorded by its folder, which may have moved, or by its name on the hub."""
-    _check_trusted(file, recorded.name)
+    trusted = _trusted(file, recorded.name)
     model = recorded.options.get("model")
     named = isinstance(model, str) and not Path(model).expanduser().is_dir()
     try:
         if named and Path(str(model)).expanduser().is_absolute():
             raise TrainingError(f"there is no model folder {model} any more, whose tokens the run expects")
-        return make_backbone(recorded.name, recorded.options)
+        return make_backbone(recorded.name, recorded.options, only_classes=not trusted)
     except PinpointError as error:
         remedy = "; ".join(filter(None, (error.remedy, _MODEL_REMEDY))) if named else error.remedy
         raise TrainingError(error.message, file=error.file or file, record=error.record, remedy=remedy) from error
 
 
-def _check_trusted(file: Path, name: str) -> None:
-    """Refuse code that only the run names: importing it would run it, and runs come from strangers too."""
+def _trusted(file: Path, name: str) -> bool:
+    """Whether the user trusts the code that a run names; what is imported already may be looked at at least.
+
+    Raises:
+        TrainingError: Only the run names it: importing it would run it, and runs come from strangers too.
+    """
     package = name.partition(":")[0].partition(".")[0]
-    trusted = os.environ.get(TRUST_VARIABLE, "").split(",")
-    if ":" in name and name not in backbone_names() and package not in {*sys.modules, *map(str.strip, trusted)}:
+    trusted = package in map(str.strip, os.environ.get(TRUST_VARIABLE, "").split(","))
+    if ":" in name and name not in backbone_names() and not trusted and package not in sys.modules:
         raise TrainingError(
             f"its backbone is code outside this program: {name}",
             file=file,
             remedy=f"if you trust the run and that code, set {TRUST_VARIABLE}={package}",
         )
+    return trusted
 
 
 def save_aligner(folder: Path, aligner: Aligner, facts: dict[str, Any]) -> None:

@@ -133,7 +133,7 @@ class LossConfig(_Section):
 class FitConfig(_Section):
     """The loop."""
 
-    seed: Count = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=2**63 - 1)
     epochs: Count = Field(default=5, ge=1)
     batch: Count = Field(default=32, ge=1, description="questions a step, of all processes together")
     accumulate: Count = Field(

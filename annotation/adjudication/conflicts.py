@@ -12,7 +12,7 @@ from annotation.adjudication.consensus import Candidate
 from annotation.adjudication.decide import Ruling
 from pinpoint_data.atomic import write_json
 from pinpoint_data.errors import WorkspaceError
-from pinpoint_data.small_files import read_small_text
+from pinpoint_data.small_files import read_regular
 from pinpoint_data.workspace import Workspace
 
 
@@ -66,7 +66,7 @@ def read_conflicts(workspace: Workspace) -> dict[str, Conflict]:
     """
     path = conflicts_path(workspace)
     try:
-        found = json.loads(read_small_text(path))
+        found = json.loads(read_regular(path))
         return {row["question_id"]: _conflict(row) for row in found}
     except FileNotFoundError as error:
         raise WorkspaceError("has no conflicts yet", file=workspace.path, remedy="run `pinpoint adjudicate`") from error

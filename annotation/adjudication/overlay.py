@@ -18,7 +18,7 @@ from annotation.judgements import DONE, box_fault
 from pinpoint_data.atomic import write_bytes
 from pinpoint_data.errors import Problem, UsageError, WorkspaceError
 from pinpoint_data.schema import ROLES
-from pinpoint_data.small_files import read_small
+from pinpoint_data.small_files import read_regular
 from pinpoint_data.words.base import number, well_formed
 from pinpoint_data.workspace import Workspace
 
@@ -159,7 +159,7 @@ def append_decisions(workspace: Workspace, decisions: Iterable[Decision]) -> int
 
 def _bytes(path: Path) -> bytes:
     try:
-        return read_small(path)
+        return read_regular(path)
     except FileNotFoundError:
         return b""
     except OSError as error:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from annotation.judgements import Judgement, iter_judgements
+from annotation.judgements import Judgement, box_fault, iter_judgements
 from annotation.report.campaign import Campaign, Row
 from annotation.report.statistics import Statistics
 from pinpoint_data.errors import Problem
@@ -113,8 +113,7 @@ def _read_evidence(campaign: Campaign, ids: set[str], listed: Listed, statistics
     for row in campaign.workspace.iter_rows("evidence"):
         question_id = row["question_id"]
         box = [row[name] for name in ("x0", "y0", "x1", "y1")]
-        sound = np.isfinite(box).all() and box[0] < box[2] and box[1] < box[3] and row["page_index"] >= 0
-        if not sound or row["role"] not in ROLES:
+        if box_fault(box) or row["page_index"] < 0 or row["role"] not in ROLES:
             record = f"{question_id}, box {row['evidence_id']}"
             message = f"has no area, page or role: {box} on page {row['page_index']} as {row['role']!r}"
             listed.problems.append(

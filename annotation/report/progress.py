@@ -24,15 +24,16 @@ def progress_json(campaign: Campaign) -> dict[str, Any]:
     finished = {id_: sum(j.done for j in found) for id_, found in campaign.people.by_question.items()}
     done = np.array([finished.get(id_, 0) for id_ in campaign.questions.ids], np.int64)
     judgements = list(campaign.judgements())
+    by_annotator: dict[str, list[Judgement]] = {name: [] for name in campaign.people.annotators}
+    for judgement in judgements:
+        by_annotator[judgement.annotator].append(judgement)
     return {
         "questions": len(done),
         "done_by": _counts(done),
         "with_skip": len({j.question_id for j in judgements if j.status == "skipped"}),
         "with_draft": len({j.question_id for j in judgements if j.status == "unfinished"}),
         "sources": _sources(campaign, done),
-        "annotators": [
-            annotator_json([j for j in judgements if j.annotator == name]) for name in campaign.people.annotators
-        ],
+        "annotators": [*map(annotator_json, by_annotator.values())],
         "days": _days(judgements, campaign.people.annotators),
     }
 

@@ -41,7 +41,7 @@ class Workers(Protocol):
         """Results as they come, in no fixed order.
 
         Args:
-            work: Picklable. What many tasks share belongs in it (`functools.partial`): it is sent once.
+            work: Picklable. What many tasks share belongs in it (`functools.partial`): a process builds it once.
             tasks: Picklable, small.
             needs: Files that every machine must see.
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pinpoint_data.engines.base import Failed, Workers
-from pinpoint_data.errors import Problem
+from pinpoint_data.errors import Problem, WorkspaceError
 from pinpoint_data.progress import progress
 from pinpoint_data.workspace import StagedPart
+
+_SHOWN_S = 90.0
+"""How long a shared file system may hide what another machine wrote; NFS does for up to a minute."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +53,33 @@ def run_chunks(
 
     Returns:
         A problem for every chunk that was given up (`failed-block`).
+
+    Raises:
+        WorkspaceError: Chunks that were made are not to be seen here.
     """
-    problems = []
+    problems, made = [], {chunk.number for chunk in chunks}
     needs = [stage.workspace.path / "workspace.json", stage.folder / "fingerprint", *files]
     with progress(label, sum(len(chunk.rows) for chunk in chunks)) as advance:
         for done in workers.map(work, chunks, needs):
             if isinstance(done, Failed):
                 problems.append(_problem(stage, done, key))
+                made.discard(done.task.number)
             else:
                 advance(done)
+    _wait_for(stage, made)
     return sorted(problems, key=lambda problem: problem.record)
+
+
+def _wait_for(stage: StagedPart, made: set[int]) -> None:
+    end = time.monotonic() + _SHOWN_S
+    while hidden := made.intersection(stage.missing()):
+        if time.monotonic() > end:
+            raise WorkspaceError(
+                f"{len(hidden)} chunks that were made are not to be seen here",
+                file=stage.folder,
+                remedy="all nodes must write into one shared folder; run the same command again",
+            )
+        time.sleep(0.2)
 
 
 def _problem(stage: StagedPart, failed: Failed[Chunk], key: str) -> Problem:

@@ -8,56 +8,27 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
 import signal
 import socket
 import sys
 import threading
-import warnings
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from functools import lru_cache, partial
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
-from pinpoint_data import __version__
 from pinpoint_data.engines.base import Failed, NodeError, Result, Task
-from pinpoint_data.errors import PinpointError, UsageError, one_line
-
-TRIES = 3
-"""How often a chunk may lose its worker."""
+from pinpoint_data.engines.ray_quiet import QUIET, last_line, no_stderr, no_warnings, ray_data_log
+from pinpoint_data.engines.ray_worker import Answer, Home, Keeper, Tries, run_row
+from pinpoint_data.errors import PinpointError, UsageError
 
 _KNOCK_S = 10.0
 
-QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # Ray prints the deaths of workers on standard output, whatever log_to_driver says; we tell them ourselves.
-    "RAY_DEDUP_LOGS_SKIP_REGEX": "^",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
-}
-
-
-@dataclass(frozen=True)
-class _Home:
-    """What a worker must find as it is where the command runs."""
-
-    folder: str
-    versions: Mapping[str, str]
-    needs: tuple[Path, ...]
-
-
-@dataclass(frozen=True)
-class _Answer:
-    """Of one task; `stop` where no other task could succeed either."""
-
-    result: Any = None
-    failure: str = ""
-    stop: bool = False
+Arguments = tuple[bytes, Any, Home]
+"""Of `run_row` and `Keeper`."""
 
 
 class RayWorkers:
@@ -84,7 +55,7 @@ class RayWorkers:
                 remedy="run the command on a node of the cluster with --ray-address auto, or name its HOST:6379",
             )
         self.jobs, self.address = jobs, address
-        self._started = False
+        self._stop = ExitStack()
 
     def __enter__(self) -> RayWorkers:
         return self
@@ -92,10 +63,7 @@ class RayWorkers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._started:
-            import ray
-
-            ray.shutdown()
+        self._stop.close()
 
     def map(
         self, work: Callable[[Task], Result], tasks: Sequence[Task], needs: Sequence[Path] = ()
@@ -107,12 +75,10 @@ class RayWorkers:
             PinpointError: The cluster cannot be reached.
         """
 
-        def options(tries: Any, home: _Home) -> dict[str, Any]:
-            from ray import cloudpickle
+        def options(arguments: Arguments) -> dict[str, Any]:
+            return {"fn": partial(run_row, *arguments), "concurrency": self.jobs}
 
-            return {"fn": partial(_run_row, cloudpickle.dumps(work), tries, home), "concurrency": self.jobs}
-
-        return self._run(tasks, needs, options)
+        return self._run(work, tasks, needs, options)
 
     def map_with_state(
         self, work: Callable[[Task], Result], tasks: Sequence[Task], needs: Sequence[Path] = (), *, gpus: float = 0
@@ -130,16 +96,15 @@ class RayWorkers:
             PinpointError: The cluster cannot be reached.
         """
 
-        def options(tries: Any, home: _Home) -> dict[str, Any]:
+        def options(arguments: Arguments) -> dict[str, Any]:
             from ray.data import ActorPoolStrategy
 
             size = min(len(tasks), self._room(gpus))
             # One at a time: a second one would wait behind it while another process has nothing to do.
             pool = ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=1)
-            arguments = (work, tries, home)
-            return {"fn": _Keeper, "fn_constructor_args": arguments, "compute": pool, "num_gpus": gpus or None}
+            return {"fn": Keeper, "fn_constructor_args": arguments, "compute": pool, "num_gpus": gpus or None}
 
-        return self._run(tasks, needs, options)
+        return self._run(work, tasks, needs, options)
 
     def _room(self, gpus: float) -> int:
         """For how many processes there is room; on a cluster that grows when it is asked to, `jobs`."""
@@ -147,10 +112,15 @@ class RayWorkers:
 
         if self.address and self.jobs:
             return self.jobs
-        room = int(ray.cluster_resources().get("GPU", 0) / gpus if gpus else ray.cluster_resources().get("CPU", 0))
-        if not room and not self.address:
-            raise UsageError(f"this machine does not have {gpus:g} GPUs", remedy="lower --ray-gpus, or --ray-address")
-        return max(1, room if self.jobs is None else min(room, self.jobs))
+        kind, each = ("GPU", gpus) if gpus else ("CPU", 1.0)
+        # Node by node: two GPUs of one process must be in one machine.
+        room = sum(int(node["Resources"].get(kind, 0) / each) for node in ray.nodes() if node["Alive"])
+        if not room:
+            where = "no node of the cluster has" if self.address else "this machine does not have"
+            other = "name --jobs if it will grow" if self.address else "name a cluster with --ray-address"
+            remedy = f"lower --ray-gpus, or {other}" if gpus else other
+            raise UsageError(f"{where} {each:g} {kind}s", remedy=remedy)
+        return room if self.jobs is None else min(room, self.jobs)
 
     def gpus(self) -> float:
         """GPUs of the cluster."""
@@ -162,7 +132,7 @@ class RayWorkers:
     def _connect(self) -> None:
         for name, value in QUIET.items():
             os.environ.setdefault(name, value)
-        with _no_warnings(), _no_stderr():
+        with no_warnings(), no_stderr():
             import ray
 
             if ray.is_initialized():
@@ -172,44 +142,66 @@ class RayWorkers:
             options: dict[str, Any] = {"address": self.address or "local"}
             if not self.address:
                 options |= {"num_cpus": self.jobs, "include_dashboard": False}
-            self._started = True
+            handler = signal.getsignal(signal.SIGTERM)
+            if handler is signal.SIG_DFL:
+                self._stop.callback(_set_sigterm, handler)
+            self._stop.callback(ray.shutdown)
             try:
-                with _own_sigterm():
-                    ray.init(**options, log_to_driver=False, logging_level=logging.CRITICAL)
+                ray.init(**options, log_to_driver=False, logging_level=logging.CRITICAL)
             except Exception as error:  # Ray raises it bare where its processes do not start in time
-                raise _no_cluster(options["address"], _last_line(error)) from error
+                raise _no_cluster(options["address"], last_line(error)) from error
+            finally:
+                # Ray takes SIGTERM for itself. A command's own handler stays; one without ends in order.
+                _set_sigterm(_end if handler is signal.SIG_DFL else handler)
 
     def _run(
-        self, tasks: Sequence[Task], needs: Sequence[Path], options: Callable[[Any, _Home], dict[str, Any]]
-    ) -> Iterator[Any]:
+        self,
+        work: Callable[[Task], Result],
+        tasks: Sequence[Task],
+        needs: Sequence[Path],
+        options: Callable[[Arguments], dict[str, Any]],
+    ) -> Iterator[Result | Failed[Task]]:
         if not tasks:
             return
         self._connect()
-        import ray
         import ray.data
         from ray import cloudpickle
+        from ray.exceptions import RayError
 
-        home = _Home(str(Path.cwd()), _versions(), tuple(needs))
-        # Without CPUs of its own: it must not take the place of a worker.
-        tries = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Tries).remote()
         rows = [{"number": number, "task": cloudpickle.dumps(task)} for number, task in enumerate(tasks)]
         waiting = dict(enumerate(tasks))
-        with _ray_data_log() as log, _no_warnings():
+        with ray_data_log() as log, no_warnings():
             context = ray.data.DataContext.get_current().copy()
             context.enable_progress_bars = False
             context.print_on_execution_start = False
             context.max_errored_blocks = -1
-            with ray.data.DataContext.current(context):
-                blocks = ray.data.from_items(rows, override_num_blocks=len(rows))
-                answers = blocks.map(**options(tries, home)).iter_rows()
-            for row in answers:
-                answer: _Answer = cloudpickle.loads(row["answer"])
-                if answer.stop:
-                    raise NodeError(answer.failure)
-                task = waiting.pop(row["number"])
-                yield Failed(task, answer.failure) if answer.failure else answer.result
+            arguments = cloudpickle.dumps(work), _count_tries(), Home.here(tuple(needs))
+            try:
+                with ray.data.DataContext.current(context):
+                    blocks = ray.data.from_items(rows, override_num_blocks=len(rows))
+                    answers = blocks.map(**options(arguments)).iter_rows()
+                for row in answers:
+                    answer: Answer = cloudpickle.loads(row["answer"])
+                    if answer.stop:
+                        raise NodeError(answer.failure)
+                    task = waiting.pop(row["number"])
+                    yield Failed(task, answer.failure) if answer.failure else answer.result
+            except RayError as error:
+                remedy = "run the same command again, it does what is missing"
+                raise PinpointError(f"Ray gave up: {last_line(error)}", remedy=remedy) from error
         for task in waiting.values():
             yield Failed(task, log.reason())
+
+
+def _count_tries() -> Any:
+    """A counter beside the command: on another node it could be lost with the worker that it counts."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    # Without CPUs of its own: it must not take the place of a worker.
+    actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)(Tries)
+    return actor.remote()
 
 
 def _knock(address: str) -> None:
@@ -227,140 +219,11 @@ def _no_cluster(address: str, why: str) -> PinpointError:
     )
 
 
-class _Keeper:
-    """An actor that keeps the work."""
-
-    def __init__(self, work: Callable[[Any], Any], tries: Any, home: _Home) -> None:
-        self.work, self.tries, self.home = work, tries, home
-
-    def __call__(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        return _answer_row(self.work, self.tries, self.home, row)
-
-
-class _Tries:
-    """An actor that counts how often a task was begun."""
-
-    def __init__(self) -> None:
-        self.begun: Counter[int] = Counter()
-
-    def begin(self, number: int) -> int:
-        self.begun[number] += 1
-        return self.begun[number]
-
-
-def _run_row(packed: bytes, tries: Any, home: _Home, row: Mapping[str, Any]) -> dict[str, Any]:
-    return _answer_row(_unpack(packed), tries, home, row)
-
-
-@lru_cache(maxsize=1)
-def _unpack(packed: bytes) -> Any:
-    """What all tasks share can be large; a worker builds it once."""
-    from ray import cloudpickle
-
-    return cloudpickle.loads(packed)
-
-
-def _answer_row(work: Callable[[Any], Any], tries: Any, home: _Home, row: Mapping[str, Any]) -> dict[str, Any]:
-    from ray import cloudpickle
-
-    answer = _answer(work, tries, home, row)
-    return {"number": row["number"], "answer": cloudpickle.dumps(answer)}
-
-
-def _answer(work: Callable[[Any], Any], tries: Any, home: _Home, row: Mapping[str, Any]) -> _Answer:
-    import ray
-    from ray import cloudpickle
-
-    if ray.get(tries.begin.remote(int(row["number"]))) > TRIES:
-        return _Answer(failure=f"{TRIES} workers were killed over it, perhaps for lack of memory")
-    try:
-        _settle(home)
-        return _Answer(result=work(cloudpickle.loads(row["task"])))
-    except NodeError as error:
-        return _Answer(failure=f"on node {ray.util.get_node_ip_address()}: {error}", stop=True)
-    except PinpointError as error:
-        return _Answer(failure=str(error))
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is told with the chunk, and the others go on
-        return _Answer(failure=one_line(f"{type(error).__name__}: {error}"))
-
-
-def _settle(home: _Home) -> None:
-    """Work from the same folder, and make sure that the same files and versions are here."""
-    with suppress(OSError):  # only relative paths need it, and those are looked for below
-        os.chdir(home.folder)
-    if missing := [path for path in home.needs if not path.exists()]:
-        raise NodeError(
-            "is not there", file=Path(home.folder) / missing[0], remedy="put it on a file system that all nodes share"
-        )
-    for name, here in _versions().items():
-        if here != home.versions[name]:
-            raise NodeError(
-                f"{name} is {here}, where the command runs {home.versions[name]}", remedy="install the same"
-            )
-
-
-def _versions() -> dict[str, str]:
-    return {"pinpoint-data": __version__, "Python": platform.python_version()}
-
-
-@contextmanager
-def _no_warnings() -> Iterator[None]:
-    """Ray deprecates parts of itself while it is imported and started."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-@contextmanager
-def _own_sigterm() -> Iterator[None]:
-    """Ray takes SIGTERM for itself, to end in order; a command that has its own handler keeps it."""
-    handler = signal.getsignal(signal.SIGTERM)
-    yield
-    if handler is not signal.SIG_DFL and threading.current_thread() is threading.main_thread():
+def _set_sigterm(handler: Any) -> None:
+    # None stands for a handler that is not Python's, and cannot be set.
+    if handler is not None and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, handler)
 
 
-@contextmanager
-def _no_stderr() -> Iterator[None]:
-    """Ray's native part says on standard error that it was asked to be quiet."""
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
-
-
-class _Log(logging.Handler):
-    """Takes what Ray Data would print, and remembers why a block was lost."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.error: BaseException | None = None
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.exc_info:
-            self.error = record.exc_info[1]
-
-    def reason(self) -> str:
-        return _last_line(self.error) if self.error else "Ray lost it"
-
-
-@contextmanager
-def _ray_data_log() -> Iterator[_Log]:
-    """Nothing of Ray Data reaches the terminal; its log in Ray's session folder has all."""
-    logger, log = logging.getLogger("ray.data"), _Log()
-    before = list(logger.handlers)
-    logger.handlers = [log, *(handler for handler in before if not isinstance(handler, logging.StreamHandler))]
-    try:
-        yield log
-    finally:
-        logger.handlers = before
-
-
-def _last_line(error: BaseException) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return one_line(lines[-1] if lines else type(error).__name__)
+def _end(number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + number)

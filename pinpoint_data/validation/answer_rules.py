@@ -22,6 +22,8 @@ _NOT_EXTRACTIVE = re.compile(r"non.?extractive|non.?span|list|multi.?span|none",
 # Shorter answers ("5", "Q1") stand somewhere on most pages by chance.
 _SURE_CHARACTERS = 4
 _QUESTIONS_AT_ONCE = 65_536
+_BETWEEN = "\n"
+"""No letter or digit, so in no normalised answer."""
 
 
 @dataclass
@@ -49,7 +51,6 @@ class Answers:
     """The answers of a question that can be looked for: normalised, between spaces."""
 
     texts: tuple[str, ...]
-    shown: str
 
     def stand_in(self, text: str) -> bool:
         """Whether one of them is a run of whole words of `text`, however either is split into words."""
@@ -77,28 +78,32 @@ class ExtractiveAnswers:
 
     def __init__(self, view: WorkspaceView) -> None:
         answers, types = view.questions["answers"], view.questions["answer_types"]
-        wanted, shown = [], []
+        kind = pa.large_string()
+        some = [pa.array([], kind)]
         for start in range(0, len(answers), _QUESTIONS_AT_ONCE):
-            some = answers.slice(start, _QUESTIONS_AT_ONCE)
-            found = [*_wanted(some, types.slice(start, _QUESTIONS_AT_ONCE))]
-            wanted.append(pa.array([texts for texts, _ in found], pa.list_(pa.string())))
-            shown.append(pa.array([text for _, text in found], pa.string()))
-        self._texts = pa.chunked_array(wanted, pa.list_(pa.string()))
-        self._shown = pa.chunked_array(shown, pa.string())
+            found = _wanted(answers.slice(start, _QUESTIONS_AT_ONCE), types.slice(start, _QUESTIONS_AT_ONCE))
+            some.append(pa.array(found, kind))
+        # One array of plain text: a list, or a place in many chunks, takes several times as long to get at.
+        self._texts = pa.concat_arrays(some)
+        self._answers = answers
 
     @property
     def known(self) -> BoolArray:
         """(questions,) True where there is an answer to look for."""
-        known: BoolArray = pc.is_valid(self._texts).to_numpy()
+        known: BoolArray = pc.is_valid(self._texts).to_numpy(zero_copy_only=False)
         return known
 
     def __getitem__(self, question: int | np.integer[Any]) -> Answers | None:
         texts = self._texts[int(question)].as_py()
-        return None if texts is None else Answers(tuple(texts), self._shown[int(question)].as_py())
+        return None if texts is None else Answers(tuple(texts.split(_BETWEEN)))
+
+    def shown(self, question: int | np.integer[Any]) -> str:
+        """The first answers of a question as its source gives them."""
+        return " | ".join(self._answers[int(question)].as_py()[:3])
 
 
-def _wanted(answers: pa.ChunkedArray, types: pa.ChunkedArray) -> Iterator[tuple[list[str] | None, str]]:
-    """Normalised answers of each question, or None, and what is shown of them."""
+def _wanted(answers: pa.ChunkedArray, types: pa.ChunkedArray) -> Iterator[str | None]:
+    """Normalised answers of each question with `_BETWEEN` between them, or None."""
     flat = normalised(pc.list_flatten(answers).combine_chunks()).to_pylist()
     start = 0
     for raw, kinds in zip(answers.to_pylist(), types.to_pylist(), strict=True):
@@ -106,7 +111,7 @@ def _wanted(answers: pa.ChunkedArray, types: pa.ChunkedArray) -> Iterator[tuple[
         single = any(not _LIST.search(text) for text in raw)
         wanted = [f" {text} " for text in dict.fromkeys(texts) if text not in _NOT_ON_THE_PAGE]
         skip = not single or any(_NOT_EXTRACTIVE.fullmatch(kind) for kind in kinds)
-        yield None if skip or not wanted else wanted, " | ".join(raw[:3])
+        yield None if skip or not wanted else _BETWEEN.join(wanted)
 
 
 def _placements(view: WorkspaceView) -> list[Placement]:
@@ -170,11 +175,12 @@ def _answer_hits(view: WorkspaceView, *, elsewhere: bool) -> Iterator[Hit]:
     answers = view.once(ExtractiveAnswers)
     for placement in view.once(_placements):
         for group in np.flatnonzero(placement.looked & ~placement.in_box):
-            answer = answers[placement.questions[group]]
+            question = placement.questions[group]
+            answer = answers[question]
             if answer is None or (bool(placement.on_page[group]) and answer.sure) != elsewhere:
                 continue
             place = "stands on the page, but in none of the boxes" if elsewhere else "is in no box"
-            hit = placement.boxes.hit(int(placement.first_box[group]), f"answer {answer.shown!r} {place}")
+            hit = placement.boxes.hit(int(placement.first_box[group]), f"answer {answers.shown(question)!r} {place}")
             yield replace(hit, region_id=None, page_index=None)
 
 

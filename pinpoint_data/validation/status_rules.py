@@ -87,7 +87,7 @@ def _status_against_answers(view: WorkspaceView, limits: Limits) -> Iterator[Hit
         for row in np.flatnonzero((questions >= 0) & _is(verdicts, *_NOT_THERE)):
             answer, pages = answers[questions[row]], found.get(int(questions[row]))
             if answer is not None and pages:
-                where = f"answer {answer.shown!r} stands on page {', '.join(map(str, pages))}"
+                where = f"answer {answers.shown(questions[row])!r} stands on page {', '.join(map(str, pages))}"
                 yield verdicts.hit(int(row), f"status is {verdicts.status[int(row)].as_py()}, yet the {where}")
         for row in np.flatnonzero((questions >= 0) & _is(verdicts, "evidence")):
             given = texts[int(questions[row])].as_py()

@@ -52,7 +52,7 @@ class PdfTextEngine:
         with open_pdf(path) as pdf:
             try:
                 page = pdf[row["pdf_page"]]
-                size = rendered_size(page, row["dpi"])
+                size = rendered_size(page.get_size(), row["dpi"])
                 if size != (row["width"], row["height"]):
                     raise PageError(
                         "changed-page",

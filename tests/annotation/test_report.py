@@ -150,9 +150,14 @@ class TestCommand:
         rows = regions("toy/q", boxes, annotator="ann")
         rows[-1]["lead_time_s"] = float("inf")
         write(ws, "annotations", "toy-train.ann", rows)
+        about = {"question_id": "toy/q", "page_index": 0, "role": "answer", "text": None, "votes": 1}
+        about |= {"annotators": ["ann"], "score": None, "policy": "vote"}
+        decided = [(float("nan"), 0.0, 1.0, 1.0), (-1e308, 0.0, 1e308, 1e308)]
+        corners = [dict(zip(("x0", "y0", "x1", "y1"), box, strict=True)) for box in decided]
+        write(ws, "evidence", "toy-train", [about | box | {"evidence_id": f"e{n}"} for n, box in enumerate(corners)])
         result = invoke(ws.path, tmp_path / "r.html")
         assert result.exit_code == 1
-        assert "left out 3: 3 bad-region" in result.stdout
+        assert "left out 5: 5 bad-region" in result.stdout
         (row,) = data_of(tmp_path / "r.html")["questions"]
         assert row["judged"][0][2] is None and len(row["judged"][0][3]) == 0
 

@@ -19,6 +19,7 @@ ALLOWED = {
     "annotation/label_studio/merging.py: import marshal",
     # Between processes that the program or its user started.
     "pinpoint_data/engines/ray_data.py: import cloudpickle",
+    "pinpoint_data/engines/ray_worker.py: import cloudpickle",
     "pinpoint_data/engines/local.py: import pickle",
 }
 

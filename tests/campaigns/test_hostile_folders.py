@@ -261,6 +261,27 @@ class TestRun:
             load_run(run)
         assert run.is_dir() and not marker.exists()
 
+    def test_a_function_that_makes_a_backbone_is_called_for_its_user_and_for_a_trusted_run(
+        self, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from training import load_run
+        from training.backbones import make_backbone
+
+        text = (
+            "from training.backbones.ocr_grid import OcrGrid\n\ndef make(**options):\n    return OcrGrid(**options)\n"
+        )
+        put(tmp_path / "code" / "users_own.py", text)
+        monkeypatch.syspath_prepend(str(tmp_path / "code"))
+        edit(run / "config.json", lambda c: c["config"]["backbone"].update(name="users_own:make"))
+        expected = make_backbone("users_own:make").spec()
+        assert expected["name"] == "ocr-grid"
+        with pytest.raises(TrainingError, match="is no backbone"):
+            load_run(run)
+        monkeypatch.setenv("PINPOINT_TRUST", "users_own")
+        with pytest.raises(TrainingError, match="keep the files of a run together"):  # its settings were changed here
+            load_run(run)
+        sys.modules.pop("users_own", None)
+
     def test_code_that_a_run_names_is_imported_only_when_it_is_trusted(
         self, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pinpoint_data import pdf_guard
+from pinpoint_data import pages, pdf_guard, small_files
 from pinpoint_data.errors import PageError, PinpointError, SourceError, UsageError, WorkspaceError
 from pinpoint_data.pages import PageFile, probe_pdf
 from pinpoint_data.small_files import MOST_BYTES, read_small
@@ -69,6 +69,13 @@ class TestPipes:
         os.mkfifo(file)
         with pytest.raises(SourceError, match="not a regular file"):
             ingest(tmp_path / "ws", "huggingface", tmp_path / "saved")
+
+    def test_a_link_to_nowhere_in_a_saved_dataset_is_nobodys_business(self, tmp_path: Path) -> None:
+        row = {"questionId": "1", "question": "?", "answers": ["x"], "image": {"bytes": picture(60, 40), "path": None}}
+        found = datasets.Dataset.from_list([row]).cast_column("image", datasets.Image(decode=False))
+        found.save_to_disk(tmp_path / "saved")
+        (tmp_path / "saved" / "notes").symlink_to(tmp_path / "not fetched")
+        assert ingest(tmp_path / "ws", "huggingface", tmp_path / "saved").outcome.counts["questions"] == 1
 
 
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no endless file")
@@ -141,6 +148,7 @@ def test_numbers_beyond_counting_are_no_settings(setting: str) -> None:
 
     with pytest.raises(UsageError, match=f"{setting}: input should be less than or equal to"):
         load_config(settings=[f"{setting}={2**63}"])
+    assert load_config(settings=["fit.seed=20261231235959"]).fit.seed == 20261231235959
 
 
 class TestState:
@@ -184,6 +192,17 @@ class TestState:
         name = next(key for key, tensor in tensors.items() if key.startswith("optimizer.") and tensor.ndim == 2)
         write_tensors(file, _STATE_KIND, tensors | {name: tensors[name][:1]}, facts)
         with pytest.raises(PinpointError, match="has shape"):
+            trainer.load_state()
+
+    def test_moments_of_no_parameter_are_named(self, trainer: Any) -> None:
+        from training.fitting.fit import _STATE_KIND
+        from training.tensor_file import read_tensors, write_tensors
+
+        file = trainer.folder / "state.safetensors"
+        tensors, facts = read_tensors(file, _STATE_KIND)
+        name = next(key for key, tensor in tensors.items() if key.startswith("optimizer.") and tensor.ndim == 2)
+        write_tensors(file, _STATE_KIND, tensors | {"optimizer.1000.exp_avg": tensors[name].clone()}, facts)
+        with pytest.raises(PinpointError, match="is not the state of this run"):
             trainer.load_state()
 
 
@@ -292,6 +311,29 @@ class TestPdfs:
         assert isinstance(second, PageError) and second.code == "decompression-bomb"
         assert isinstance(first, PageFile) and isinstance(third, PageFile) and third.pdf_page == 2
 
+    def test_a_guard_that_others_end_refuses_nothing(self, tmp_path: Path, guarded: Callable[[str, str], None]) -> None:
+        pdf(tmp_path / "a.pdf", [(100, 50)] * 3)
+        ended = str(tmp_path / "ended")
+        guarded("pdf[number].close()", f"os.path.exists({ended!r}) or (open({ended!r}, 'x'), os.kill(os.getpid(), 15))")
+        assert all(isinstance(page, PageFile) for page in probe_pdf(tmp_path, "a.pdf"))
+        assert (tmp_path / "ended").exists()
+        process = pdf_guard._guard._process
+        assert process is not None
+        process.kill()
+        process.wait()
+        assert all(isinstance(page, PageFile) for page in probe_pdf(tmp_path, "a.pdf"))
+
+    def test_pages_behind_many_that_take_too_long_are_not_tried(
+        self, tmp_path: Path, guarded: Callable[[str, str], None]
+    ) -> None:
+        pdf(tmp_path / "a.pdf", [(100, 50)] * 6)
+        tried = tmp_path / "tried"
+        body = f"(Path({str(tried)!r}, str(number)).mkdir(parents=True), os.kill(os.getpid(), signal.SIGPROF))"
+        guarded("pdf[number].close()", body)
+        found = probe_pdf(tmp_path, "a.pdf")
+        assert [isinstance(page, PageError) and page.code for page in found] == ["decompression-bomb"] * 6
+        assert {path.name for path in tried.iterdir()} == {"0", "1", "2"}
+
     def test_a_guard_that_cannot_start_refuses_nothing(
         self, tmp_path: Path, guarded: Callable[[str, str], None]
     ) -> None:
@@ -310,6 +352,14 @@ class TestPdfs:
         with pytest.raises(PageError, match="100,000 pages are more than the 20,000 allowed"):
             probe_pdf(tmp_path, "a.pdf")
 
+    def test_a_large_file_may_have_more_pages(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        pdf(tmp_path / "a.pdf", [(100, 50)] * 3)
+        monkeypatch.setattr(pages, "MAX_PDF_PAGES", 2)
+        assert len(probe_pdf(tmp_path, "a.pdf")) == 3
+        monkeypatch.setattr(pages, "PDF_PAGE_BYTES", 10_000)
+        with pytest.raises(PageError, match="3 pages are more than the 2 allowed"):
+            probe_pdf(tmp_path, "a.pdf")
+
 
 class TestRowsOfTables:
     def test_a_list_with_an_empty_place_is_damage(self, ws: Workspace) -> None:
@@ -326,6 +376,15 @@ class TestRowsOfTables:
         )
         with pytest.raises(WorkspaceError, match="it holds 2 rows and claims 3"):
             read_part("annotations", ws.part_path("annotations", "toy-train.gold"))
+
+
+def test_decisions_of_years_are_read_however_many_they_are(ws: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    from annotation.adjudication.overlay import Decision, append_decisions, read_overlay
+
+    monkeypatch.setattr(small_files, "MOST_BYTES", 10)
+    append_decisions(ws, [Decision("a", "no_evidence", (), "anna")])
+    append_decisions(ws, [Decision("b", "no_evidence", (), "anna")])
+    assert set(read_overlay(ws).decisions) == {"a", "b"}
 
 
 def test_half_a_pair_in_a_log_is_an_unreadable_line(tmp_path: Path) -> None:

@@ -51,6 +51,26 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.M
     assert names(tmp_path) == ["a.txt"]
 
 
+def test_a_writer_that_cannot_begin_leaves_the_file_of_another_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, unlink, removed = tmp_path / "a.txt", Path.unlink, []
+
+    def removes_from_the_second_time_on(path: Path, missing_ok: bool = False) -> None:
+        # The first begins between the second's removal and its making.
+        if removed:
+            unlink(path, missing_ok)
+        removed.append(path)
+
+    with atomic_path(file) as beside:
+        beside.write_text("of the first")
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "unlink", removes_from_the_second_time_on)
+            with pytest.raises(FileExistsError):
+                write_text(file, "of the second")
+    assert file.read_text() == "of the first"
+
+
 def test_nobody_sees_half_a_file(tmp_path: Path) -> None:
     file = tmp_path / "a.txt"
     write_text(file, "old")

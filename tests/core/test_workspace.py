@@ -236,6 +236,21 @@ def test_chunks_of_other_inputs_are_thrown_away(tmp_path: Path) -> None:
     assert made.staged("words", "a", "second", chunks=2).missing() == [0, 1]
 
 
+def test_a_chunk_that_two_workers_write_at_once_is_whole(tmp_path: Path) -> None:
+    """A worker that was believed dead still writes, while another does its chunk again."""
+    made = Workspace.create(tmp_path / "ws")
+    stage = made.staged("words", "a", "f", chunks=1)
+
+    class Late(list):
+        def __iter__(self):
+            stage.put(0, rows_of(0))
+            return super().__iter__()
+
+    stage.put(0, Late(rows_of(0)))
+    assert stage.finish() == 3
+    assert [row["text"] for row in made.read("words", ["a"]).to_pylist()] == [row["text"] for row in rows_of(0)]
+
+
 def test_a_damaged_chunk_is_named_and_no_part_is_made(tmp_path: Path) -> None:
     made = Workspace.create(tmp_path / "ws")
     stage = made.staged("words", "a", "f", chunks=2)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pinpoint_data.engines.ray_data import QUIET
+from pinpoint_data.engines.ray_quiet import QUIET
 
 REPO = Path(__file__).resolve().parents[2]
 

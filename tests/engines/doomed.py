@@ -30,3 +30,17 @@ class Deadly(CountingEngine):
         if page == self.always or first:
             os.kill(os.getpid(), signal.SIGKILL)
         return words
+
+
+class Foreign:
+    """Work that no other process can load."""
+
+    def __call__(self, number: int) -> int:
+        return number
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _load_elsewhere, ()
+
+
+def _load_elsewhere() -> Any:
+    raise ModuleNotFoundError("No module named 'plugin'")

@@ -59,15 +59,15 @@ def test_a_block_that_kills_its_worker_is_listed_and_a_rerun_does_it(tmp_path: P
     backbone, store = DeadlyBackbone(**options), PageStore(Workspace.open(ws.path))
     cache = create_cache(tmp_path / "cache", backbone)
     encoder = BlockEncoder(cache, ws.path, ("tests.engines.doomed_backbone:DeadlyBackbone", options), 30, 1)
-    for lost in (1, 0):
-        plan = plan_extraction(cache, backbone, store, page_ids(ws), scan(cache).entries)
-        with RayWorkers() as workers:
-            outcome = extract_blocks(encoder, store, plan, workers, shard_bytes=1)
-        assert outcome.refused.total() == lost and len(checksums(tmp_path / "cache")) == 6 - lost
-        if lost:
-            (problem,) = outcome.problems
-            assert problem.code == "failed-block" and problem.record == "block 2 (src/2 .. src/2)"
-            assert problem.message.startswith("3 workers were killed") and fuse.read_text().count("try") == 3
-            fuse.unlink()
+    plan = plan_extraction(cache, backbone, store, page_ids(ws))
+    with RayWorkers() as workers:
+        outcome = extract_blocks(encoder, store, plan, workers, shard_bytes=1)
+    (problem,) = outcome.problems
+    assert problem.code == "failed-block" and problem.record == "block 2 (src/2 .. src/2)"
+    assert problem.message.startswith("3 workers were killed") and fuse.read_text().count("try") == 3
+    assert len(checksums(tmp_path / "cache")) == 5
+    fuse.unlink()
+    # Here, as processes of Ray would import torch once more: either engine takes up what the other left.
+    assert len(fill(tmp_path / "cache", ws, backbone, batch_tokens=30).todo) == 1
     fill(tmp_path / "local", ws, FakeBackbone(), batch_tokens=30)
     assert checksums(tmp_path / "cache") == checksums(tmp_path / "local")

@@ -141,8 +141,14 @@ def backbone_names() -> list[str]:
     return list(_FACTORIES)
 
 
-def make_backbone(name: str, options: Mapping[str, Any] | None = None) -> Backbone:
-    """The backbone of a registered name, or of the class `package.module:attribute`, made with `options`.
+def make_backbone(name: str, options: Mapping[str, Any] | None = None, *, only_classes: bool = False) -> Backbone:
+    """The backbone of a registered name, or of `package.module:attribute` (a class or function), made with `options`.
+
+    Args:
+        name: The name.
+        options: What its factory takes.
+        only_classes: Call nothing from outside but a class of backbones: a name that comes from a stranger must not
+            call `subprocess:run` with fitting options to see what it makes.
 
     Raises:
         UsageError: No such name, no class of backbones, or the backbone does not take these options.
@@ -152,8 +158,8 @@ def make_backbone(name: str, options: Mapping[str, Any] | None = None) -> Backbo
         known = ", ".join(_FACTORIES)
         raise UsageError(f"no backbone {name!r}; expected one of {known}, or package.module:attribute")
     factory = _imported(found) if isinstance(found, str) else found
-    # Settings come from files: `subprocess:run` with fitting options must not be called to see what it makes.
-    if name not in _FACTORIES and not all(callable(getattr(factory, method, None)) for method in _METHODS):
+    foreign = only_classes and name not in _FACTORIES
+    if foreign and not all(callable(getattr(factory, method, None)) for method in _METHODS):
         raise UsageError(f"{name!r} is no backbone: it needs {', '.join(_METHODS)}")
     try:
         backbone = factory(**(options or {}))

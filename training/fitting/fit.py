@@ -208,7 +208,7 @@ class Trainer:
             raise TrainingError("was saved with another config.json", file=file, remedy="train anew in a new folder")
         try:
             self._take_state(tensors, facts)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except (LookupError, TypeError, ValueError, OverflowError, RuntimeError) as error:
             raise TrainingError(f"is not the state of this run: {error}", file=file) from error
 
     def _take_state(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:

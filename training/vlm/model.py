@@ -24,6 +24,9 @@ from training.vlm.text import PromptWriter
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
+# No vision tower has such tiles or cells; one of 30,000 pixels a side would fill the memory before any weight is read.
+_MOST_PIXELS_A_SIDE = 4096
+
 
 @dataclass(frozen=True)
 class Generated:
@@ -323,6 +326,8 @@ class VisionLanguageModel(ABC):
             TrainingError: They do not.
         """
         try:
+            if side > _MOST_PIXELS_A_SIDE:
+                raise ValueError(f"tiles or cells of {side:,} pixels a side")
             prepare(Image.new("RGB", (side, side)))
         except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RuntimeError) as error:
             raise TrainingError(f"has no usable image processor: {first_line(error)}", file=self.source.path) from error

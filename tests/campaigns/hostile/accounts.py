@@ -10,7 +10,6 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from pinpoint_data.schema import TABLES
 from tests.campaigns.hostile.forks import Done
 
 
@@ -173,7 +172,7 @@ def looked_at(folder: Path, done: Done) -> str | None:
 
 
 def decisions(folder: Path, done: Done) -> str | None:
-    """Every question got a verdict; every line of the overlay was heeded or refused."""
+    """Verdicts are about questions of the workspace alone."""
     if summary(done) is None:
         return None
     asked = {name for file in _parts(folder, "questions") for name in _column(file, "question_id")}
@@ -183,12 +182,3 @@ def decisions(folder: Path, done: Done) -> str | None:
 
 def _parts(folder: Path, table: str) -> list[Path]:
     return sorted((folder / "ws" / table).glob("[a-z0-9]*.parquet"))
-
-
-def schemas(folder: Path) -> str | None:
-    """Every part that the commands left in the workspace has its table's own columns: what was refused stays out."""
-    for table, schema in TABLES.items():
-        for file in _parts(folder, table):
-            if not pq.read_schema(file).remove_metadata().equals(schema):
-                return f"{table}/{file.name} has other columns"
-    return None

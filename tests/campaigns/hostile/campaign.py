@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -56,15 +57,15 @@ class Tally:
         self.bytes = max(self.bytes, *(one.bytes for one in done))
 
     def save(self, out: Path) -> None:
-        """Keep it in `out/kinds`."""
-        file = out / "kinds" / f"{self.kind.replace(' ', '-')}.json"
+        """Keep it in a folder."""
+        file = out / f"{_slug(self.kind)}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(asdict(self), indent=2), encoding="utf-8")
 
     @classmethod
     def load_all(cls, out: Path) -> list[Tally]:
-        """All that are kept in `out/kinds`."""
-        return [cls(**json.loads(file.read_text(encoding="utf-8"))) for file in sorted((out / "kinds").glob("*.json"))]
+        """All that are kept in a folder."""
+        return [cls(**json.loads(file.read_text(encoding="utf-8"))) for file in sorted(out.glob("*.json"))]
 
 
 def run_case(case: Case, server: Server) -> tuple[list[Done], str | None]:
@@ -95,14 +96,15 @@ def make_bases(kinds: Sequence[Kind], out: Path) -> dict[str, Path]:
         folder = out / "bases" / kind.base.__name__
         if not folder.exists():
             folder.mkdir(parents=True)
-            forks.in_child(lambda kind=kind, folder=folder: kind.base(folder))  # type: ignore[misc]
+            forks.in_children(lambda kind=kind, folder=folder: kind.base(folder))  # type: ignore[misc]
         made[kind.name] = folder
     return made
 
 
 def run_kind(kind: Kind, base: Path, out: Path, seed: int, numbers: Sequence[int], say: Callable[[str], None]) -> Tally:
     """All cases of one kind; the input of each that falls is kept in `out/faults`."""
-    tally, place = Tally(kind.name), out / "case"
+    # A place of the kind's own, which also is the same whatever runs beside it: workspaces remember where they are.
+    tally, place = Tally(kind.name), out / "cases" / _slug(kind.name)
     with Server() as server:
         _check_base(kind, base, place, server)
         for number in numbers:
@@ -112,8 +114,27 @@ def run_kind(kind: Kind, base: Path, out: Path, seed: int, numbers: Sequence[int
             if fault:
                 server.fresh()
                 say(f"{kind.name} {tally.faults[-1]}")
-                _keep(kind, base, out, seed, number)
+                _keep(kind, base, place, out / "faults", seed, number)
     return tally
+
+
+def run_kinds(kinds: Sequence[Kind], jobs: int, run: Callable[[Kind], None]) -> None:
+    """Run kinds in so many processes, of which each takes the next kind when it is done with one."""
+    queue, end = os.pipe()
+    largest_first = sorted(kinds, key=lambda kind: -kind.share)
+    os.write(end, bytes(range(len(kinds))))
+    os.close(end)
+
+    def work() -> None:
+        while place := os.read(queue, 1):
+            run(largest_first[place[0]])
+
+    forks.in_children(work, jobs)
+    os.close(queue)
+
+
+def _slug(kind: str) -> str:
+    return kind.replace(" ", "-")
 
 
 def _check_base(kind: Kind, base: Path, place: Path, server: Server) -> None:
@@ -125,10 +146,10 @@ def _check_base(kind: Kind, base: Path, place: Path, server: Server) -> None:
             raise RuntimeError(f"{kind.name}: pinpoint {command} fails on its base: {done.stderr.decode()}")
 
 
-def _keep(kind: Kind, base: Path, out: Path, seed: int, number: int) -> None:
+def _keep(kind: Kind, base: Path, place: Path, faults: Path, seed: int, number: int) -> None:
     """Make the case anew and put its input aside, as it was before its commands ran."""
-    case = prepare(kind, base, out / "case", seed, number)
-    kept = out / "faults" / f"{kind.name.replace(' ', '-')}-{number}"
+    case = prepare(kind, base, place, seed, number)
+    kept = faults / f"{_slug(kind.name)}-{number}"
     shutil.rmtree(kept, ignore_errors=True)
     kept.parent.mkdir(parents=True, exist_ok=True)
     case.folder.parent.rename(kept)

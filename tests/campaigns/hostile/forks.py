@@ -74,14 +74,15 @@ def warm_up(packages: Sequence[str]) -> None:
     pa.set_io_thread_count(1)
 
 
-def in_child(work: Callable[[], None]) -> None:
-    """Do something in a child that may leave threads and caches behind.
+def in_children(work: Callable[[], None], count: int = 1) -> None:
+    """Do something in so many children at once, which may leave threads and caches behind.
 
     Raises:
-        RuntimeError: It failed.
+        RuntimeError: It failed in one.
     """
-    child = _fork(work)
-    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+    children = [_fork(work) for _ in range(count)]
+    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    if any(codes):
         raise RuntimeError("what was done in a child failed; see above")
 
 

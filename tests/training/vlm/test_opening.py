@@ -95,6 +95,19 @@ def test_missing_processor(copy: Path) -> None:
         open_model(copy)
 
 
+@pytest.mark.parametrize(("family", "setting"), [("qwen2-vl", "patch_size"), ("llava-next", "image_size")])
+def test_a_tile_that_no_model_has_is_refused_before_it_is_made(
+    model_folder: Callable[[str], Path], tmp_path: Path, family: str, setting: str
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(model_folder(family), folder)
+    described = json.loads((folder / "config.json").read_text())
+    described["vision_config"][setting] = 30_000
+    (folder / "config.json").write_text(json.dumps(described))
+    with pytest.raises(TrainingError, match=r"image processor: tiles or cells of \d+,000 pixels a side"):
+        make_backbone(family, {"model": str(folder), "dtype": "float32", "device": "cpu"})
+
+
 @pytest.mark.parametrize(
     ("name", "family"), [("llava-next", "llava-next"), ("qwen2-vl", "qwen2-vl"), ("qwen2-vl", "qwen3-vl")]
 )
