@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -34,8 +35,11 @@ class Ratio:
 
     @property
     def times_better(self) -> float:
-        """How many times better ours is; below 1 where it is worse."""
-        return self.theirs / self.ours if self.less_is_better else self.ours / self.theirs
+        """How many times better ours is; below 1 where it is worse, infinite beside nothing, NaN for nothing on both."""
+        more, less = (self.theirs, self.ours) if self.less_is_better else (self.ours, self.theirs)
+        if less == 0:
+            return math.inf if more > 0 else math.nan
+        return more / less
 
 
 def hand_over(ratios: Iterable[Ratio]) -> None:

@@ -16,6 +16,7 @@ DATA holds mmlongbench/ (MMDocIR), funsd/, sroie/, infovqa/, spdocvqa/ and mpdoc
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import shlex
 import shutil
@@ -26,6 +27,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from benchmarks.ranker_table import prepare
 from benchmarks.ratios import RATIOS_FILE, Ratio, taken
@@ -203,12 +205,17 @@ def table(found: Sequence[Row], left: Mapping[str, str]) -> str:
 
 
 def short(value: float) -> str:
-    """Three digits, without an exponent."""
-    if value == 0 or not abs(value) < float("inf"):
-        return f"{value:g}"
+    """Three digits, without an exponent; nothing for what no number says."""
+    if not math.isfinite(value):
+        return ""
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}"
+
+
+def as_json(row: Row) -> dict[str, Any]:
+    """A row as JSON can hold it: null in place of what is no finite number."""
+    return {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in asdict(row).items()}
 
 
 def measure(chosen: Sequence[Bench], places: Places, times: int) -> dict[str, str]:
@@ -251,7 +258,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     left |= {bench.name: "takes an hour: --long" for bench in BENCHES if bench.long and bench not in chosen}
     found = list(rows(places.out))
     shown = table(found, left)
-    write_json(given.out / "bench.json", {"ratios": [asdict(row) for row in found], "not_run": left})
+    write_json(given.out / "bench.json", {"ratios": [as_json(row) for row in found], "not_run": left})
     write_text(given.out / "bench.md", shown)
     print("\n" + shown)
     failed = [name for name, why in left.items() if not why.startswith(("needs", "takes"))]

@@ -91,7 +91,8 @@ def iter_split(
     Args:
         folder: The dataset folder.
         split: The split.
-        features: The columns that its files must have, at least.
+        features: The columns that its files must have, at least. Another engine may have written them as wider or
+            narrower types (`large_string`, `int32`); what does not fit without loss is an error.
         columns: Names of those that are read, all by default.
         batch_rows: Rows read at once.
 
@@ -99,20 +100,30 @@ def iter_split(
         DatasetError: A file is missing or damaged, or has other columns.
     """
     expected = features.arrow_schema
-    wanted = [expected.field(name) for name in columns or expected.names]
+    wanted = pa.schema([expected.field(name) for name in columns or expected.names])
     for file in split.files:
         path = folder / file.path
         try:
             refuse_special(path)
             with pq.ParquetFile(path, page_checksum_verification=True) as opened:
                 refuse_row_bomb(path, opened.metadata.num_rows)
-                there = {field.name: field.type for field in opened.schema_arrow}
-                if wrong := [field.name for field in wanted if there.get(field.name) != field.type]:
-                    raise _damaged(path, f"has no column {wrong[0]} of type {expected.field(wrong[0]).type}")
-                for batch in opened.iter_batches(batch_rows, columns=[field.name for field in wanted]):
-                    yield from batch.to_pylist()
+                names = set(opened.schema_arrow.names)
+                if missing := [name for name in wanted.names if name not in names]:
+                    raise _damaged(path, f"has no column {missing[0]} of type {wanted.field(missing[0]).type}")
+                for batch in opened.iter_batches(batch_rows, columns=wanted.names):
+                    yield from _as_typed(path, batch, wanted).to_pylist()
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise _damaged(path, f"cannot be read: {error}") from error
+
+
+def _as_typed(path: Path, batch: pa.RecordBatch, wanted: pa.Schema) -> pa.Table:
+    columns = []
+    for field in wanted:
+        try:
+            columns.append(batch.column(field.name).cast(field.type))
+        except pa.ArrowException as error:
+            raise _damaged(path, f"has no column {field.name} of type {field.type}: {error}") from error
+    return pa.table(columns, schema=wanted)
 
 
 def _damaged(path: Path, message: str) -> DatasetError:

@@ -85,6 +85,20 @@ def test_more_is_better_where_the_quantity_says_so() -> None:
     assert Ratio("a page", "seconds", 0.9, "theirs", 0.3).times_better == pytest.approx(1 / 3)
 
 
+def test_an_alternative_that_reaches_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = (
+        "from benchmarks.ratios import Ratio, hand_over\n"
+        "hand_over([Ratio('a', 'recall', own, 'theirs', 0.0, False) for own in (0.5,)])\n"
+        "hand_over([Ratio('b', 'recall', 0.0, 'theirs', 0.0, False)])"
+    )
+    assert gather(monkeypatch, tmp_path / "out", (of_script(tmp_path, "zero", code),), "--runs", "1") == 0
+    found = json.loads((tmp_path / "out" / "bench.json").read_text())["ratios"]
+    assert [(row["ours"], row["times_better"]) for row in found] == [(0.5, None), (0.0, None)]
+    assert "| zero | a | recall | 0.5 | theirs | 0 |  |  | 1 |" in capsys.readouterr().out
+
+
 def test_a_short_run_of_a_real_one(tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as ended:
         run_all.main([str(tmp_path / "out"), "--only", "startup", "--runs", "1"])

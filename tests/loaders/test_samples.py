@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import loaders
@@ -44,6 +46,27 @@ def test_a_damaged_file_is_named(dataset: Path) -> None:
     file = dataset / "docs" / "train-00000-of-00001.parquet"
     file.write_bytes(file.read_bytes()[:-20])
     with pytest.raises(DatasetError, match="docs/train"):
+        list(load_samples(dataset, configs=["docs"]))
+
+
+def test_what_another_engine_wrote_with_types_of_its_own(dataset: Path) -> None:
+    file = dataset / "docs" / "train-00000-of-00001.parquet"
+    before = list(load_samples(dataset, configs=["docs"]))
+    polars = pytest.importorskip("polars")
+    polars.read_parquet(file).write_parquet(file)  # large_string, large_list
+    assert pa.types.is_large_string(pq.read_schema(file).field("question").type)
+    assert list(load_samples(dataset, configs=["docs"])) == before
+
+
+@pytest.mark.parametrize(
+    ("column", "message"), [("status", "has no column status of type"), ("evidence", "row 0: a value is missing: xyxy")]
+)
+def test_what_cannot_be_read_as_its_type_is_named(dataset: Path, column: str, message: str) -> None:
+    file = dataset / "docs" / "train-00000-of-00001.parquet"
+    table = pq.read_table(file)
+    place = table.column_names.index(column)
+    pq.write_table(table.set_column(place, column, pa.array([[{"a": 1}]] * len(table))), file)
+    with pytest.raises(DatasetError, match=f"docs/train.*{message}"):
         list(load_samples(dataset, configs=["docs"]))
 
 
