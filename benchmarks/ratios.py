@@ -35,7 +35,7 @@ class Ratio:
 
     @property
     def times_better(self) -> float:
-        """How many times better ours is; below 1 where it is worse, infinite beside nothing, NaN for nothing on both."""
+        """How many times better ours is; below 1 where it is worse, infinite beside 0, NaN where both are 0."""
         more, less = (self.theirs, self.ours) if self.less_is_better else (self.ours, self.theirs)
         if less == 0:
             return math.inf if more > 0 else math.nan
