@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,6 +132,48 @@ def _damaged(path: Path, message: str) -> DatasetError:
     return DatasetError(message, file=path, remedy="publish the dataset again")
 
 
+class _Sink(io.RawIOBase):
+    """A file whose errors wait for `check`: Arrow's content-defined chunking ends the process on a full disk."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._file = path, path.open("wb")
+        self._error: OSError | None = None
+        self._size = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        size = memoryview(data).nbytes
+        if self._error is None:
+            try:
+                self._file.write(data)
+            except OSError as error:
+                self._error = error
+        self._size += size
+        return size
+
+    def tell(self) -> int:
+        return self._size
+
+    def check(self) -> None:
+        """Raise what went wrong.
+
+        Raises:
+            OSError: The disk is full, say; it names the file.
+        """
+        if self._error is not None:
+            raise OSError(self._error.errno, self._error.strerror, str(self._path)) from self._error
+
+    def close(self) -> None:
+        if not self.closed:
+            try:
+                self._file.close()  # which writes what is left
+            except OSError as error:
+                self._error = self._error or error
+            super().close()
+
+
 class SplitWriter:
     """Writes `FOLDER/<config>/<split>-00000-of-0000N.parquet`. Row groups do not depend on how rows arrive."""
 
@@ -176,6 +220,7 @@ class SplitWriter:
         except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError) as error:
             raise DatasetError(f"a row does not fit its columns: {error}", file=self._files[-1]) from error
         self._writer.write_table(group, row_group_size=len(self._pending))
+        self._sink.check()
         self._shard_rows += len(self._pending)
         self._pending, self._pending_bytes = [], 0
         if self._shard_rows >= self._shards.rows or self._sink.tell() >= self._shards.size:
@@ -185,7 +230,7 @@ class SplitWriter:
         self._place.mkdir(parents=True, exist_ok=True)
         path = self._place / f"{self._split}-{len(self._files):05d}.parquet"
         self._files.append(path)
-        self._sink = path.open("wb")
+        self._sink = _Sink(path)
         # Image bytes are compressed already, and never repeat: a dictionary of them only costs memory.
         plain = [f for f in self._schema if f.name not in self._images]
         self._writer = pq.ParquetWriter(
@@ -203,8 +248,9 @@ class SplitWriter:
     def _close(self) -> None:
         if self._writer is not None:
             self._writer.close()
-            self._sink.close()
             self._writer = None
+            self._sink.close()
+            self._sink.check()
 
     def finish(self, facts: Mapping[str, Mapping[str, int]] | None = None) -> SplitInfo | None:
         """Write what is left and give the shards their final names; None (and no file) for a split without rows.
@@ -227,4 +273,5 @@ class SplitWriter:
 
     def abandon(self) -> None:
         """Release the file of an unfinished shard."""
-        self._close()
+        with suppress(OSError):
+            self._close()

@@ -249,9 +249,17 @@ class Workspace:
         """Remove a part, if it is there."""
         self.part_path(table, part).unlink(missing_ok=True)
 
+    def discard_stage(self, table: str, part: str) -> None:
+        """Remove chunks of a part that is made: a kill may have come between its rename and their removal."""
+        shutil.rmtree(_stage_folder(self, table, part), ignore_errors=True)
+
     def staged(self, table: str, part: str, fingerprint: str, chunks: int) -> StagedPart:
         """A part that is made in numbered chunks and survives being killed; see `StagedPart`."""
         return StagedPart(self, table, part, fingerprint, chunks)
+
+
+def _stage_folder(workspace: Workspace, table: str, part: str) -> Path:
+    return workspace.part_path(table, part).parent / f".{part}.staging"
 
 
 class StagedPart:
@@ -267,7 +275,7 @@ class StagedPart:
 
     def __init__(self, workspace: Workspace, table: str, part: str, fingerprint: str, chunks: int) -> None:
         self.workspace, self.table, self.part, self.chunks = workspace, table, part, chunks
-        self.folder = workspace.part_path(table, part).parent / f".{part}.staging"
+        self.folder = _stage_folder(workspace, table, part)
         stamp = self.folder / "fingerprint"
         # Another number of chunks cuts the rows elsewhere: old chunks would repeat some and lose others.
         text = f"{fingerprint} in {chunks}"

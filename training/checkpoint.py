@@ -131,15 +131,37 @@ class Run:
 
 
 def refuse_overwriting(folder: Path) -> None:
-    """Refuse a folder that has something in it.
+    """Refuse a folder that has something in it, other than what a run leaves that was killed while it was made.
 
     Raises:
         UsageError: It has, or it is a file.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        resumable = (folder / STATE_FILE).is_file()
-        remedy = "go on with it by --resume, or name a new folder" if resumable else "name a new folder for the run"
+    if folder.exists() and not _is_free(folder):
+        remedy = "go on with it by --resume, or name a new folder" if is_begun(folder) else "name a new folder"
         raise UsageError("is there already, and a run is never overwritten", file=folder, remedy=remedy)
+
+
+def _is_free(folder: Path) -> bool:
+    if not folder.is_dir():
+        return False
+    names = {entry.name for entry in folder.iterdir()} - {f".{name}.tmp" for name in (DOCUMENTS_FILE, CONFIG_FILE)}
+    if names != {DOCUMENTS_FILE}:
+        return not names
+    try:
+        read_documents(folder)
+    except TrainingError:
+        return False
+    return True
+
+
+def is_begun(folder: Path) -> bool:
+    """Whether there is a run to go on with; one that was killed before its first state was saved starts over."""
+    return (folder / CONFIG_FILE).is_file() and not is_finished(folder)
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a run has come to its end: its weights are there, and no state from which it would go on."""
+    return (folder / ALIGNER_FILE).is_file() and not (folder / STATE_FILE).is_file()
 
 
 def make_aligner(config: TrainConfig, backbone: Backbone) -> Aligner:
@@ -162,7 +184,7 @@ def make_aligner(config: TrainConfig, backbone: Backbone) -> Aligner:
 def write_run_config(
     folder: Path, config: TrainConfig, backbone: Backbone, data: dict[str, Any], documents: dict[str, list[str]]
 ) -> None:
-    """Write `config.json` and `documents.json`. They do not change for the life of the run."""
+    """Write `documents.json`, then `config.json`, which makes it a run. They do not change for its life."""
     write_json(folder / DOCUMENTS_FILE, documents)
     described = {
         "format": FORMAT,

@@ -101,6 +101,7 @@ def _propose_part(
     target = f"{part}.proposal-{settings.name}"
     known = workspace.metadata("annotations", target) if target in workspace.parts("annotations") else {}
     if known.get("fingerprint") == fingerprint and not force:
+        workspace.discard_stage("annotations", target)
         _report(run, target, "unchanged", json.loads(known["outcome"]))
         return
     stage = workspace.staged("annotations", target, fingerprint, chunks=-(-len(rows) // _CHUNK))

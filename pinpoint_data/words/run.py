@@ -118,6 +118,7 @@ def _take_part(
         stamps = list(threads.map(lambda row: engine.stamp(roots[row["source"]], row), rows))
     fingerprint = _hash([WORDS_VERSION, dict(engine.settings()), pages, stamps])
     if known and known["fingerprint"] == fingerprint:
+        workspace.discard_stage("words", part)
         run.outcome.merge(json.loads(known["outcome"]))
         run.parts.append(PartReport(part, "unchanged", engine.name, workspace.count("words", [part])))
         return

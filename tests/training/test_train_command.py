@@ -107,8 +107,35 @@ def test_a_run_is_never_overwritten(made: Path, tmp_path: Path) -> None:
     error = failure(made, tmp_path / "run", *TINY)
     assert isinstance(error, UsageError) and "never overwritten" in str(error)
     assert before == {path: path.read_bytes() for path in (tmp_path / "run").iterdir()}
-    error = failure(made, tmp_path / "run", "--resume")
-    assert isinstance(error, UsageError) and "nothing to resume" in str(error)
+    done = invoke(made, tmp_path / "run", "--resume")
+    assert done.exit_code == 0 and "finished earlier, nothing to resume" in done.stdout
+    assert before == {path: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    with pytest.raises(UsageError, match="nothing to resume"):
+        resume_run(tmp_path / "run", made / "dataset", made / "ws")
+
+
+def test_a_run_that_was_killed_while_it_was_made_starts_over(made: Path, tmp_path: Path) -> None:
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    invoke(made, whole, *TINY, "--set", "epochs=1")
+    run.mkdir()
+    shutil.copy(whole / "documents.json", run)
+    (run / ".config.json.tmp").write_text("{")
+    invoke(made, run, *TINY, "--set", "epochs=1")  # nothing but leftovers: no run yet
+    assert (run / "aligner.safetensors").read_bytes() == (whole / "aligner.safetensors").read_bytes()
+
+    for name in ("aligner.safetensors", "metrics.jsonl", "README.md"):  # killed before the first state
+        (run / name).unlink()
+    error = failure(made, run, *TINY)
+    assert isinstance(error, UsageError) and "--resume" in str(error)
+    assert invoke(made, run, "--resume").exit_code == 0
+    assert (run / "aligner.safetensors").read_bytes() == (whole / "aligner.safetensors").read_bytes()
+
+
+def test_documents_that_are_not_a_runs_are_left_alone(made: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "documents.json").write_text('["mine"]')
+    assert "never overwritten" in str(failure(made, tmp_path / "run", *TINY))
+    assert (tmp_path / "run" / "documents.json").read_text() == '["mine"]'
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ import torch
 
 from loaders.samples import load_samples
 from pinpoint_data.errors import Outcome, PinpointError, Problem, TrainingError, UsageError
-from training.checkpoint import ALIGNER_FILE, METRICS_FILE, STATE_FILE, read_run_config
+from training.checkpoint import METRICS_FILE, is_begun, is_finished, read_run_config
 from training.config import TrainConfig, load_config
 from training.evaluation.comparison import Evaluation
 from training.evaluation.run import evaluate_dataset, write_evaluation
@@ -208,13 +208,13 @@ def _train(
     folder: Path, config: TrainConfig, places: Places, say: Callable[[str], None], report: Report
 ) -> tuple[bool, int | None]:
     """Whether the run was finished already, and the signal that stopped its training."""
-    unfinished = (folder / STATE_FILE).is_file()
-    if unfinished or (folder / ALIGNER_FILE).is_file():
-        _check_same(folder, config, places, unfinished)
-    if unfinished:
+    begun, finished = is_begun(folder), is_finished(folder)
+    if begun or finished:
+        _check_same(folder, config, places, begun)
+    if begun:
         say(f"{folder.name}: resumed")
         trainer = resume_run(folder, places.dataset, places.workspace, features=places.features)
-    elif (folder / ALIGNER_FILE).is_file():
+    elif finished:
         say(f"{folder.name}: finished earlier")
         return True, None
     else:
@@ -223,7 +223,7 @@ def _train(
     return False, fit(trainer, report)
 
 
-def _check_same(folder: Path, config: TrainConfig, places: Places, unfinished: bool) -> None:
+def _check_same(folder: Path, config: TrainConfig, places: Places, begun: bool) -> None:
     """Refuse a run of other settings or data: its scores would stand in the wrong row."""
     recorded, backbone, described = read_run_config(folder)
     # The number of threads is settled when a run starts, by the machine.
@@ -242,7 +242,7 @@ def _check_same(folder: Path, config: TrainConfig, places: Places, unfinished: b
         raise TrainingError(
             f"holds a run with other settings ({', '.join(different)})", file=folder, remedy="name a new folder"
         )
-    if unfinished:
+    if begun:
         return  # checked when it is resumed
     geometries = Geometries(backbone, config.windows.spec())
     examples, _ = label_samples(load_samples(places.dataset, places.sources), geometries, config.labels.rule())

@@ -81,12 +81,18 @@ def train(
     """
     if resume and (config or settings or sources):
         raise UsageError("--resume keeps the run's own settings and sources; leave out --config, --set and --source")
+    from training.checkpoint import is_finished
     from training.config import load_config
     from training.fitting.distributed import open_world
     from training.fitting.start import new_run, resume_run
 
     features = None if cache == "none" else Path(cache)
     with open_world() as world, _alone(run) if world.is_main else nullcontext():
+        if resume and is_finished(run):  # a job that is started again and again ends well
+            if world.is_main:
+                said = f"{run}: finished earlier, nothing to resume"
+                emit({"run": str(run), "finished": True}, said, as_json=as_json)
+            return
         if resume:
             trainer = resume_run(run, dataset, workspace, features=features, model=model, world=world)
         else:

@@ -16,6 +16,7 @@ from training.backbones.base import Backbone
 from training.checkpoint import (
     CONFIG_FILE,
     STATE_FILE,
+    is_finished,
     read_run_config,
     read_settings,
     refuse_overwriting,
@@ -88,7 +89,8 @@ def resume_run(
 ) -> Trainer:
     """Take up an unfinished run where it was saved, with its own settings and sources.
 
-    The number of processes, and where tokens come from, may differ from those the run was started with.
+    One that was killed before its first state was saved begins at step 0. The number of processes, and where tokens
+    come from, may differ from those the run was started with.
 
     Args:
         folder: The run's folder.
@@ -99,14 +101,14 @@ def resume_run(
         world: See `new_run`.
 
     Raises:
-        UsageError: There is no unfinished run in the folder, or `fit.device` is not there.
+        UsageError: The run is finished, or `fit.device` is not there.
         TrainingError: The data are not those that the run was started with, or the state cannot be used.
     """
     world = world or World()
     world.device(read_settings(folder)[0].fit.device)  # before the backbone chooses one
     config, backbone, described = read_run_config(folder, {} if model is None else {"model": model})
-    if not (folder / STATE_FILE).is_file():
-        raise UsageError(f"has no {STATE_FILE}: there is nothing to resume", file=folder)
+    if is_finished(folder):
+        raise UsageError(f"has its weights and no {STATE_FILE}: there is nothing to resume", file=folder)
     recorded: dict[str, Any] = described["data"]
     sources = recorded.get("sources")
     if sources is not None and not (isinstance(sources, list) and all(isinstance(name, str) for name in sources)):
@@ -119,7 +121,8 @@ def resume_run(
             remedy="resume with the same dataset, or start a new run",
         )
     trainer = Trainer(folder, config, data, geometries, cache, world)
-    trainer.load_state()
+    if (folder / STATE_FILE).is_file():
+        trainer.load_state()
     return trainer
 
 

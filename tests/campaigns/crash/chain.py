@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -38,13 +39,15 @@ class Step:
         name: What it is called in tables.
         arguments: Of `pinpoint`, in the folder `work`.
         ok: Exit codes of a run that nothing disturbed.
-        resumed: Options that a rerun needs where the interrupted run says so.
+        resumed: What the command says that one should run instead, where it was interrupted.
+        tidied: What removes the leftovers of killed writers where several may write at once, so that no rerun can.
     """
 
     name: str
     arguments: tuple[str, ...]
     ok: tuple[int, ...] = (0,)
     resumed: tuple[str, ...] = ()
+    tidied: tuple[str, ...] = ()
 
 
 STEPS = (
@@ -54,7 +57,11 @@ STEPS = (
     Step("import", ("label-studio", "import", "ws", "export.json"), ok=(0, 1)),
     Step("adjudicate", ("adjudicate", "ws", "--quorum", "2"), ok=(0, 1)),
     Step("publish", ("publish", "ws", "dataset", "--images", "pages"), ok=(0, 1)),
-    Step("features", ("features", "extract", "features", "--workspace", "ws", "--batch-tokens", "2000")),
+    Step(
+        "features",
+        ("features", "extract", "features", "--workspace", "ws", "--batch-tokens", "2000"),
+        tidied=("features", "prune", "features", "--grace", "0"),
+    ),
     Step(
         "train",
         ("train", "run", "--dataset", "dataset", "--workspace", "ws", *TRAINING),
@@ -140,9 +147,7 @@ class Chain:
     def finish(self, step: Step) -> Ended:
         """Run a step again after it was disturbed, as a user would: the same command, or what its message says."""
         ended = self.run(step.arguments)
-        if ended.code not in step.ok and step.resumed and "--resume" in ended.output:
-            return self.run(step.resumed)
-        return ended
+        return self.run(step.resumed) if ended.code not in step.ok and step.resumed else ended
 
 
 def expect(ended: Ended, arguments: Sequence[str], ok: Sequence[int] = (0,)) -> None:
@@ -190,13 +195,13 @@ def fingerprint(folder: Path) -> dict[str, str]:
     """What a folder holds, by relative path: every file, hidden ones and leftovers too, by its bytes.
 
     Two things differ from run to run by design and are compared by what they mean. A feature cache's shards have random
-    names, so its entries stand for them, a line each, so that one that is there twice shows. The metrics of a run hold
-    times, which are left out.
+    names, so its entries stand for them, a line each, so that one that is there twice shows; what killed writers leave
+    there is looked at by `writers_leftovers`. A run's metrics and card hold times, which are left out.
     """
     found = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
-        if path.is_symlink() or not path.is_file():
+        if path.is_symlink() or not path.is_file() or _is_writers_leftover(path):
             continue
         if path.parent.name == "features" and path.name.startswith("shard-"):
             if path.suffix == ".parquet":
@@ -205,9 +210,23 @@ def fingerprint(folder: Path) -> dict[str, str]:
                     found[f"{entry} again" if entry in found else entry] = row["checksum"]
         elif path.name == "metrics.jsonl":
             found[name] = _hash(repr(_without_times(path)).encode())
+        elif path.parent.name == "run" and path.name == "README.md":
+            found[name] = _hash(re.sub(rb"steps in [\d,]+ s", b"steps", path.read_bytes()))
         else:
             found[name] = _hash(path.read_bytes())
     return found
+
+
+def writers_leftovers(folder: Path) -> list[str]:
+    """Temporary files and shards without an index, which a cache keeps until it is pruned: several may write it."""
+    return [path.name for path in sorted(folder.glob("features/*")) if _is_writers_leftover(path)]
+
+
+def _is_writers_leftover(path: Path) -> bool:
+    if path.parent.name != "features":
+        return False
+    orphan = path.suffix == ".safetensors" and not path.with_suffix(".parquet").exists()
+    return orphan or path.name.startswith((".shard-", ".cache.json-", "..cache.json-"))
 
 
 def _without_times(file: Path) -> list[dict[str, Any]]:

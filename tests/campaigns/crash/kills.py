@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.campaigns.crash.chain import STEPS, Chain, Step, differences, fingerprint
+from tests.campaigns.crash.chain import STEPS, Chain, Step, differences, expect, fingerprint, writers_leftovers
 
 LAUNCH = ("-m", "tests.campaigns.crash.launch")
 _GONE_SECONDS = 10.0
@@ -98,7 +98,11 @@ def check_rerun(chain: Chain, step: Step) -> list[str]:
     faults = []
     if ended.code not in step.ok or "Traceback" in ended.output:
         faults.append(f"the rerun ended with {ended.code}: {ended.output.strip()[-500:]}")
-    return faults + differences(fingerprint(chain.work), chain.expected[step.name])
+    faults += differences(fingerprint(chain.work), chain.expected[step.name])
+    if step.tidied:
+        expect(chain.run(step.tidied), step.tidied)
+        faults += [f"left over, and not tidied up: {name}" for name in writers_leftovers(chain.work)]
+    return faults
 
 
 def count_operations(chain: Chain, step: Step) -> list[float]:
