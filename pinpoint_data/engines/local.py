@@ -7,6 +7,7 @@ import os
 import pickle
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -75,6 +76,7 @@ def _unpack(packed: bytes) -> Any:
 
 
 def _start_worker() -> None:
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # as the command line does
     # Ctrl-C reaches the whole group: the parent says what happened, the workers just end.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
