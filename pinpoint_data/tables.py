@@ -136,6 +136,7 @@ def iter_part(
     rows = 0
     try:
         for batch in file.iter_batches(batch_size=batch_rows, columns=None if columns is None else list(columns)):
+            batch.validate(full=True)  # text that is no UTF-8 comes to light only where somebody looks at it
             _check_items(batch)
             rows += batch.num_rows
             yield batch.replace_schema_metadata(None)

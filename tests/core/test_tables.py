@@ -118,6 +118,16 @@ def test_every_truncation_is_damage(tmp_path: Path) -> None:
             assert caught.value.remedy
 
 
+def test_text_that_is_no_utf8_is_damage(tmp_path: Path) -> None:
+    file = write(tmp_path / "a", "annotations", [verdict(), region((0, 0, 1, 1))])
+    table = pq.read_table(file)
+    place = table.column_names.index("annotator")
+    bad = pa.array([b"gold", b"\xff"], pa.binary()).view(pa.string())
+    pq.write_table(table.set_column(place, table.field(place), bad).cast(table.schema), file, store_schema=True)
+    with pytest.raises(WorkspaceError, match="the table is damaged: .*UTF8"):
+        next(iter_part("annotations", file))  # before anybody looks at the text
+
+
 def test_flipped_bits_are_damage_or_harmless_but_never_another_exception(tmp_path: Path) -> None:
     rows = [verdict(), *(region((i, i, i + 5, i + 6), region_id=f"r{i}") for i in range(50))]
     file = write(tmp_path / "a", "annotations", rows)
