@@ -124,7 +124,7 @@ def test_text_that_is_no_utf8_is_damage(tmp_path: Path) -> None:
     place = table.column_names.index("annotator")
     bad = pa.array([b"gold", b"\xff"], pa.binary()).view(pa.string())
     pq.write_table(table.set_column(place, table.field(place), bad).cast(table.schema), file, store_schema=True)
-    with pytest.raises(WorkspaceError, match="the table is damaged: .*UTF8"):
+    with pytest.raises(WorkspaceError, match=r"the table is damaged: .*UTF8"):
         next(iter_part("annotations", file))  # before anybody looks at the text
 
 
