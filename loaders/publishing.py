@@ -79,12 +79,16 @@ def publish(
     with ws.lock("publish"):
         plan = _plan(ws, sources)
         with replaced_folder(target) as folder:
-            job = _Job(ws, folder, plan, images, EvidenceIndex(ws, annotator), shards or ShardSize())
-            manifest = job.run(_text(title, "title") or "Evidence boxes", _text(license, "license"))
+            outcome = Outcome()
+            job = _Job(ws, folder, plan, images, shards or ShardSize(), outcome)
+            manifest = job.run(_text(title, "title") or "Evidence boxes", _text(license, "license"), annotator)
+            # Loading the dataset takes as much memory as making it did.
+            del job
+            pa.default_memory_pool().release_unused()
             write_metadata(folder, manifest)
             verify_dataset(folder, manifest)
     dropped = () if before is None else tuple(config.name for config in before.of_kind("windows"))
-    return Publication(target, manifest, job.outcome, dropped)
+    return Publication(target, manifest, outcome, dropped)
 
 
 def _text(value: str | None, name: str) -> str | None:
@@ -127,18 +131,19 @@ class _Job:
     """One run of `publish`, from the checked plan to the files of every config."""
 
     def __init__(
-        self, ws: Workspace, folder: Path, plan: Plan, images: ImageMode, evidence: EvidenceIndex, shards: ShardSize
+        self, ws: Workspace, folder: Path, plan: Plan, images: ImageMode, shards: ShardSize, outcome: Outcome
     ) -> None:
         self.ws, self.folder, self.plan, self.images, self.shards = ws, folder, plan, images, shards
-        self.evidence = evidence
-        self.outcome = Outcome()
+        self.outcome = outcome
         self.page_images = PageImages(ws.root_of, self.outcome)
         self.pages = RowsByKey(ws.read("pages"), "page_id")
         self.published: dict[str, list[str]] = {}
         self.used_pages: dict[str, dict[str, None]] = {}
 
-    def run(self, title: str, license: str | None) -> Manifest:
-        configs = [self._questions(source) for source in self.plan]
+    def run(self, title: str, license: str | None, annotator: str | None) -> Manifest:
+        evidence = EvidenceIndex(self.ws, annotator)
+        configs = [self._questions(source, evidence) for source in self.plan]
+        del evidence
         configs += [self._pages(), self._annotations()]
         kept = tuple(config for config in configs if config.splits)
         for config in kept:
@@ -159,7 +164,7 @@ class _Job:
         finally:
             writer.abandon()
 
-    def _questions(self, source: str) -> ConfigInfo:
+    def _questions(self, source: str, evidence: EvidenceIndex) -> ConfigInfo:
         inline = self._inline(source)
         features = question_features(inline)
         splits: dict[str, SplitInfo] = {}
@@ -168,7 +173,7 @@ class _Job:
             with self._split(source, split, features) as writer:
                 total = self.ws.count("questions", parts)
                 for question in track(self._rows(source, split, parts), f"{source} {split}", total):
-                    row = self._question(question, inline)
+                    row = self._question(question, inline, evidence)
                     if row is None:
                         continue
                     writer.write(row)
@@ -194,7 +199,7 @@ class _Job:
         most = pc.max(pc.list_value_length(mine["page_ids"])).as_py()
         return "images" if most > 1 else "image"
 
-    def _question(self, question: Mapping[str, Any], inline: Inline) -> dict[str, Any] | None:
+    def _question(self, question: Mapping[str, Any], inline: Inline, evidence: EvidenceIndex) -> dict[str, Any] | None:
         question_id, split = question["question_id"], question["split"]
         found = [self.pages.rows(page_id)[-1:] for page_id in question["page_ids"]]
         if not all(found):
@@ -203,7 +208,7 @@ class _Job:
             self.outcome.refuse(Problem("unknown-page", "questions", question_id, message, "ingest the source again"))
             return None
         pages = [rows[0] for rows in found]
-        verdict, problems = self.evidence.of(question_id, question["source"], len(pages))
+        verdict, problems = evidence.of(question_id, question["source"], len(pages))
         for problem in problems:
             self.outcome.refuse(problem)
         self.published.setdefault(split, []).append(question_id)
