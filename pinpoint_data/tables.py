@@ -99,7 +99,10 @@ def write_part(table: str, path: Path, metadata: Mapping[str, str] | None = None
 def part_metadata(table: str, path: Path) -> dict[str, str]:
     """The key-value metadata of a part (its provenance), checked to be of `table`."""
     found = _open(table, path).schema_arrow.metadata or {}
-    return {key.decode(): value.decode() for key, value in found.items() if not key.startswith(b"pinpoint.")}
+    try:
+        return {key.decode(): value.decode() for key, value in found.items() if not key.startswith(b"pinpoint.")}
+    except UnicodeDecodeError as error:
+        raise _damaged(path, error) from error
 
 
 def count_rows(table: str, path: Path) -> int:

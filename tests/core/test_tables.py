@@ -128,6 +128,14 @@ def test_text_that_is_no_utf8_is_damage(tmp_path: Path) -> None:
         next(iter_part("annotations", file))  # before anybody looks at the text
 
 
+def test_metadata_that_are_no_utf8_are_damage(tmp_path: Path) -> None:
+    file = write(tmp_path / "a", "annotations", [verdict()], {"command": "adjudicate"})
+    table = pq.read_table(file)
+    pq.write_table(table.replace_schema_metadata(table.schema.metadata | {b"command": b"\xff"}), file)
+    with pytest.raises(WorkspaceError, match="the table is damaged"):
+        part_metadata("annotations", file)
+
+
 def test_flipped_bits_are_damage_or_harmless_but_never_another_exception(tmp_path: Path) -> None:
     rows = [verdict(), *(region((i, i, i + 5, i + 6), region_id=f"r{i}") for i in range(50))]
     file = write(tmp_path / "a", "annotations", rows)
