@@ -184,15 +184,17 @@ def main() -> None:
 
 
 def hand_over_scores(baseline: Evaluation, ours: Evaluation) -> None:
-    """The default proposals beside the first place that says the answer, where both have a score."""
+    """The default proposals beside the first place that says the answer, by source, where both have a score."""
     for name, summary in ours.summaries.items():
+        if not name.startswith("source"):
+            continue
         other = baseline.summaries[name]
         for quantity, own, theirs in (
             ("F1 at IoU .5", summary.f1, other.f1),
             ("evidence recall", summary.evidence_recall, other.evidence_recall),
         ):
             if own is not None and theirs is not None:
-                what = f"proposals, {name}"
+                what = name.removeprefix("source ")
                 hand_over([Ratio(what, quantity, own.mean, "first exact match", theirs.mean, less_is_better=False)])
 
 

@@ -29,6 +29,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.ranker_table import prepare
 from benchmarks.ratios import RATIOS_FILE, Ratio, taken
 from pinpoint_data.atomic import write_json, write_text
@@ -210,7 +212,7 @@ def short(value: float) -> str:
         return ""
     if abs(value) >= 100:
         return f"{value:,.0f}"
-    return f"{value:.3g}"
+    return np.format_float_positional(value, precision=3, fractional=False, trim="-")
 
 
 def as_json(row: Row) -> dict[str, Any]:
