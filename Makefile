@@ -62,7 +62,8 @@ bench: install label-studio
 
 # Kills, full disks and meetings; hostile files; growth to a million questions. Hours; the tables are in docs/campaigns.
 campaigns: install label-studio
+	rm -rf build/campaigns/crash build/campaigns/hostile
 	PINPOINT_LABEL_STUDIO=$(abspath $(LABEL_STUDIO)/bin/label-studio) \
 	  $(BIN)/python -m tests.campaigns.crash build/campaigns/crash
-	$(BIN)/python -m tests.campaigns.hostile build/campaigns/hostile --cases 10000
+	$(BIN)/python -m tests.campaigns.hostile build/campaigns/hostile --cases 10000 --jobs 2
 	$(BIN)/python benchmarks/growth.py build/campaigns/growth
