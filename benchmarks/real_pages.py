@@ -121,7 +121,7 @@ def main() -> None:
     runner.pinpoint("Train", "train", run, *common, *sources, *settings)
     runner.pinpoint("Evaluate", "evaluate", run, *common, "--out", arguments.out / "evaluation")
     scores = json.loads((arguments.out / "evaluation" / "evaluation.json").read_text(encoding="utf-8"))["scores"]
-    hand_over_recalls("held-out documents", scores, ["aligner"], ["bm25", "random"])
+    hand_over_recalls("held-out documents", scores, ["pinpoint"], ["bm25", "random"])
     print(f"\nwhole job: {time.monotonic() - started:.0f} s")
 
 
