@@ -36,6 +36,7 @@ from benchmarks.ratios import RATIOS_FILE, Ratio, taken
 from pinpoint_data.atomic import write_json, write_text
 from pinpoint_data.demo import Runner
 from pinpoint_data.errors import PinpointError
+from tests.annotation.server import find_label_studio
 
 HERE = Path(__file__).resolve().parent
 
@@ -199,9 +200,8 @@ def table(found: Sequence[Row], left: Mapping[str, str]) -> str:
         span = f"{short(row.least)} to {short(row.largest)}" if row.runs > 1 else ""
         cells = [row.bench, row.what, row.quantity, short(row.ours), row.alternative, short(row.theirs)]
         lines.append(f"| {' | '.join([*cells, short(row.times_better), span, str(row.runs)])} |")
-    commands = [
-        f"- `{bench.name}`: `{bench.command}`" for bench in BENCHES if any(r.bench == bench.name for r in found)
-    ]
+    ran = {row.bench for row in found}
+    commands = [f"- `{bench.name}`: `{bench.command}`" for bench in BENCHES if bench.name in ran]
     missing = [f"- `{name}` was not run: {why}" for name, why in left.items()]
     return "\n".join([*lines, "", *commands, *([""] if missing else []), *missing, ""])
 
@@ -220,30 +220,23 @@ def as_json(row: Row) -> dict[str, Any]:
     return {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in asdict(row).items()}
 
 
-def measure(chosen: Sequence[Bench], places: Places, times: int) -> dict[str, str]:
-    """Run in turns; why some were not run, or not to their end."""
-    left: dict[str, str] = {}
+def measure(chosen: Sequence[Bench], places: Places, times: int) -> tuple[dict[str, str], dict[str, str]]:
+    """Run in turns; what those that were not run need, and why some failed."""
+    lacking = {bench.name: f"needs {needs}" for bench in chosen if (needs := places.missing(bench.command))}
+    failed: dict[str, str] = {}
     (places.out / "runs").mkdir(parents=True, exist_ok=True)
     for number in range(1, times + 1):
         for bench in chosen:
-            if bench.name in left or (bench.exact and number > 1):
+            if bench.name in lacking or bench.name in failed or (bench.exact and number > 1):
                 continue
-            needs = places.missing(bench.command)
             try:
-                why = f"needs {needs}" if needs else run(bench, number, places)
+                why = run(bench, number, places)
             except PinpointError as error:
                 why = str(error)
             if why:
-                left[bench.name] = why
+                failed[bench.name] = why
                 print(f"{bench.name}: {why}", flush=True)
-    return left
-
-
-def label_studio() -> Path | None:
-    """The program of an environment of its own, as the tests find it."""
-    named = os.environ.get("PINPOINT_LABEL_STUDIO")
-    program = Path(named) if named else HERE.parent / ".venv-label-studio" / "bin" / "label-studio"
-    return program if program.exists() else None
+    return lacking, failed
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -255,15 +248,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", nargs="+", choices=[bench.name for bench in BENCHES], metavar="NAME")
     given = parser.parse_args(argv)
     chosen = [bench for bench in BENCHES if (bench.name in given.only if given.only else given.long or not bench.long)]
-    places = Places(given.out.resolve(), given.data and given.data.resolve(), label_studio())
-    left = measure(chosen, places, given.runs)
+    places = Places(given.out.resolve(), given.data and given.data.resolve(), find_label_studio())
+    lacking, failed = measure(chosen, places, given.runs)
+    left = lacking | failed
     left |= {bench.name: "takes an hour: --long" for bench in BENCHES if bench.long and bench not in chosen}
     found = list(rows(places.out))
     shown = table(found, left)
     write_json(given.out / "bench.json", {"ratios": [as_json(row) for row in found], "not_run": left})
     write_text(given.out / "bench.md", shown)
     print("\n" + shown)
-    failed = [name for name, why in left.items() if not why.startswith(("needs", "takes"))]
     sys.exit(1 if failed else 0)
 
 

@@ -104,10 +104,10 @@ def write_report(workspace: Workspace, out: Path, options: ReportOptions | None 
         WorkspaceError: A table is damaged.
     """
     options = options or ReportOptions()
-    check_annotators(workspace, options.annotators)
+    everybody = check_annotators(workspace, options.annotators)
     # Before the rest is in memory: validation looks at everything at once.
     checked = validate(workspace)
-    campaign = load_campaign(workspace, options.annotators)
+    campaign = load_campaign(workspace, everybody, options.annotators)
     agreement = measure_agreement(workspace, campaign.people)
     compared = {question.question_id: question for question in agreement.questions}
     order = _order(campaign, compared, options.questions)

@@ -7,7 +7,7 @@ page shows of a single question is read of the listed ones alone: see `annotatio
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from annotation.judgements import GOLD, PROPOSAL, Judgement, Judgements, check_annotators, load_judgements
+from annotation.judgements import GOLD, PROPOSAL, Judgement, Judgements, load_judgements
 from annotation.report.verdicts import Verdict
 from pinpoint_data.workspace import Workspace
 
@@ -97,11 +97,12 @@ class Campaign:
             yield from found[question_id]
 
 
-def load_campaign(workspace: Workspace, annotators: Sequence[str] = ()) -> Campaign:
+def load_campaign(workspace: Workspace, everybody: Set[str], annotators: Sequence[str] = ()) -> Campaign:
     """Read a workspace for the report.
 
     Args:
         workspace: An open workspace.
+        everybody: Who has a row of annotations, from `check_annotators`.
         annotators: Names or patterns of those who are compared; by default everybody but `gold:*` and `proposal:*`.
 
     Raises:
@@ -109,7 +110,6 @@ def load_campaign(workspace: Workspace, annotators: Sequence[str] = ()) -> Campa
         WorkspaceError: A table is damaged.
     """
     people = load_judgements(workspace, annotators)
-    everybody = check_annotators(workspace, annotators)
     others = {name for name in everybody if name.startswith((GOLD, PROPOSAL))} - set(people.annotators)
     verdicts = {row["question_id"]: Verdict.of(row) for row in workspace.iter_rows("verdicts")}
     return Campaign(workspace, Questions(workspace), people, tuple(sorted(others)), verdicts)
